@@ -1,0 +1,159 @@
+//! Facts of images, networks, volumes, the swarm and its services.
+//!
+//! Filled by `haechi-facts`' engine collector from the API.
+
+use std::collections::BTreeMap;
+
+use super::{EnvVar, facts};
+
+facts! {
+    /// An image.
+    pub struct Image {
+        /// Id (digest of its configuration).
+        pub id: String,
+        /// References on this host, sorted; empty for a dangling image.
+        pub tags: Vec<String>,
+        /// Repository digests, sorted; empty for an image that was built here and never pushed.
+        pub digests: Vec<String>,
+        /// When it was created (RFC 3339); empty if it does not say.
+        pub created_at: String,
+        /// Days since it was created; -1 if it does not say.
+        pub age_days: i64,
+        /// Size in bytes.
+        pub size: i64,
+        /// `User`; empty means root.
+        pub user: String,
+        /// Whether a health check is defined and not switched off.
+        pub healthcheck: bool,
+        /// Ports that it declares, as `80/tcp`.
+        pub exposed_ports: Vec<String>,
+        /// Environment without values.
+        pub env: Vec<EnvVar>,
+        /// Labels, secrets redacted.
+        pub labels: BTreeMap<String, String>,
+        /// Volumes that it declares.
+        pub volumes: Vec<String>,
+        /// How it was built, oldest step first.
+        pub history: Vec<BuildStep>,
+        /// Architecture.
+        pub architecture: String,
+        /// Names of containers that use it, sorted.
+        pub used_by: Vec<String>,
+        /// The largest effective user id rights of its running containers: whether any runs a process as root inside.
+        pub runs_as_root: bool,
+    }
+
+    /// One step of an image's history.
+    pub struct BuildStep {
+        /// The instruction that made it, in full, secrets redacted.
+        pub instruction: String,
+        /// Which Dockerfile keyword it stands for: `ADD`, `COPY`, `RUN`, `ENV` …; empty if it cannot be told.
+        pub keyword: String,
+        /// Bytes that it added.
+        pub size: i64,
+        /// For ADD: `remote` (an address), `archive`, or `plain`; empty otherwise or if it cannot be told.
+        pub add_kind: String,
+        /// For RUN: whether it updates package lists.
+        pub updates: bool,
+        /// For RUN: whether it installs or upgrades packages.
+        pub installs: bool,
+    }
+
+    /// A network.
+    pub struct Network {
+        /// Id.
+        pub id: String,
+        /// Name.
+        pub name: String,
+        /// Driver.
+        pub driver: String,
+        /// `local`, `swarm` or `global`.
+        pub scope: String,
+        /// Whether it is the engine's default bridge.
+        pub default_bridge: bool,
+        /// Whether its containers may talk to each other (bridge networks).
+        pub icc: bool,
+        /// Whether its data between hosts is encrypted (overlay networks).
+        pub encrypted: bool,
+        /// Whether it has no way out.
+        pub internal: bool,
+        /// Names of attached containers, sorted.
+        pub containers: Vec<String>,
+    }
+
+    /// A volume.
+    pub struct Volume {
+        /// Name.
+        pub name: String,
+        /// Driver.
+        pub driver: String,
+        /// Where its data lies on the host.
+        pub mountpoint: String,
+        /// Whether the engine chose its name.
+        pub anonymous: bool,
+        /// The path of the host that a local volume binds; empty for others.
+        pub bound_path: String,
+        /// Names of containers that mount it, sorted.
+        pub used_by: Vec<String>,
+        /// Whether this is not a volume but a bind mount that holds data (written by a container, outside system directories).
+        pub bind_mount: bool,
+    }
+
+    /// The swarm, as this engine sees it.
+    pub struct Swarm {
+        /// Cluster id; empty if there is none.
+        pub id: String,
+        /// `inactive`, `pending`, `active`, `locked` or `error`.
+        pub state: String,
+        /// Whether this engine is a manager.
+        pub manager: bool,
+        /// Number of managers.
+        pub managers: i64,
+        /// Number of nodes.
+        pub nodes: i64,
+        /// When the swarm was made (RFC 3339).
+        pub created_at: String,
+        /// Days since then.
+        pub age_days: i64,
+        /// Whether managers are locked after a restart.
+        pub auto_lock: bool,
+        /// A keyed hash of the unlock key; empty without auto-lock. Never the key.
+        pub unlock_key_hash: String,
+        /// Days for which this very unlock key has been seen; 0 at first sight.
+        pub unlock_key_seen_days: i64,
+        /// Whether a change of the unlock key was seen within the days above.
+        pub unlock_key_rotation_seen: bool,
+        /// Lifetime of node certificates in days.
+        pub node_cert_days: i64,
+        /// Days since the root CA's certificate was issued.
+        pub ca_age_days: i64,
+        /// Address for the management plane, as advertised to other nodes.
+        pub advertise_address: String,
+        /// Address for the data plane; empty means the same as the management plane.
+        pub data_path_address: String,
+        /// Listening sockets of the daemon for the swarm (ports 2377, 7946 and the data-path port).
+        pub listeners: Vec<super::Listener>,
+        /// Number of secrets that the swarm manages.
+        pub secrets: i64,
+        /// Names of configs whose content looks like a secret.
+        pub suspicious_configs: Vec<String>,
+        /// Number of services.
+        pub services: i64,
+    }
+
+    /// A swarm service.
+    pub struct Service {
+        /// Id.
+        pub id: String,
+        /// Name.
+        pub name: String,
+        /// Image reference.
+        pub image_ref: String,
+        /// Environment without values.
+        pub env: Vec<EnvVar>,
+        /// Names of labels whose value looks like a secret.
+        pub suspicious_labels: Vec<String>,
+        /// Names of secrets that it uses.
+        pub secrets: Vec<String>,
+    }
+}

@@ -1,0 +1,168 @@
+//! Words for people, in English and Korean.
+//!
+//! [`Text`] is one sentence in both languages; [`Lang`] chooses one; [`Catalog`] is a file of named
+//! sentences (`texts/*.yaml`). Formatting of numbers and dates is the renderer's business.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A language that reports and messages are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Korean (한국어).
+    Ko,
+}
+
+impl Lang {
+    /// The language of a POSIX locale name such as `ko_KR.UTF-8`: Korean for `ko…`, else English.
+    pub fn from_locale(locale: &str) -> Self {
+        if locale.starts_with("ko") { Self::Ko } else { Self::En }
+    }
+
+    /// The BCP 47 code, as used in HTML's `lang`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ko => "ko",
+        }
+    }
+}
+
+/// One sentence in both languages. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// English.
+    pub en: Arc<str>,
+    /// Korean.
+    pub ko: Arc<str>,
+}
+
+impl Text {
+    /// Both languages.
+    pub fn new(en: &str, ko: &str) -> Self {
+        Self { en: en.into(), ko: ko.into() }
+    }
+
+    /// The sentence in one language.
+    pub fn get(&self, lang: Lang) -> &str {
+        match lang {
+            Lang::En => &self.en,
+            Lang::Ko => &self.ko,
+        }
+    }
+
+    /// The same words in both languages with `{name}` replaced; unknown names stay as they are.
+    pub fn fill(&self, values: &[(&str, &str)]) -> Self {
+        Self { en: fill(&self.en, values).into(), ko: fill(&self.ko, values).into() }
+    }
+}
+
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    // One pass, so that a value which itself contains `{…}` is never expanded again.
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        let (before, after) = rest.split_at(open);
+        out.push_str(before);
+        let named = after.find('}').and_then(|close| {
+            let name = after.get(1..close)?;
+            let (_, value) = values.iter().find(|(key, _)| *key == name)?;
+            Some((close, *value))
+        });
+        match named {
+            Some((close, value)) => {
+                out.push_str(value);
+                rest = after.get(close + 1..).unwrap_or_default();
+            }
+            None => {
+                out.push('{');
+                rest = after.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A file of named sentences: `key: {en: …, ko: …}`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Catalog(BTreeMap<String, Text>);
+
+impl Catalog {
+    /// Parses a YAML catalog.
+    ///
+    /// # Errors
+    /// The YAML is broken, or a sentence lacks a language; the error names line and column.
+    pub fn parse(yaml: &str) -> Result<Self, serde_norway::Error> {
+        serde_norway::from_str(yaml)
+    }
+
+    /// The sentence `key` in `lang`. An unknown key is shown as itself, so that a missing text is
+    /// seen and nothing fails because of it; a test of each catalog's owner proves there is none.
+    pub fn get<'a>(&'a self, lang: Lang, key: &'a str) -> &'a str {
+        self.0.get(key).map_or(key, |text| text.get(lang))
+    }
+
+    /// The sentence with `{name}` replaced.
+    pub fn with<'a>(&'a self, lang: Lang, key: &'a str, values: &[(&str, &str)]) -> Cow<'a, str> {
+        Cow::Owned(fill(self.get(lang, key), values))
+    }
+
+    /// All keys, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Makes a string from another system safe to show: control characters, line separators and
+/// bidirectional overrides become visible escapes (`\u{1b}`), so that a container's name cannot
+/// move a cursor, forge a line or reorder a report.
+pub fn visible(raw: &str) -> Cow<'_, str> {
+    if raw.chars().all(|c| !needs_escape(c)) {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = String::with_capacity(raw.len() + 8);
+    for c in raw.chars() {
+        if needs_escape(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn needs_escape(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_filled_once_and_unknown_names_stay() {
+        let text = Text::new("{name} has {count} of {other}", "{name}: {count}");
+        let filled = text.fill(&[("name", "{count}"), ("count", "3")]);
+        assert_eq!(&*filled.en, "{count} has 3 of {other}");
+        assert_eq!(&*filled.ko, "{count}: 3");
+    }
+
+    #[test]
+    fn control_and_bidi_characters_become_visible_and_korean_stays() {
+        assert_eq!(visible("웹-서버"), "웹-서버");
+        assert_eq!(visible("a\x1b[31mb\n"), "a\\u{1b}[31mb\\u{a}");
+        assert_eq!(visible("\u{202e}gpj.exe"), "\\u{202e}gpj.exe");
+    }
+}
