@@ -1,2 +1,58 @@
-//! Developer commands.
-fn main() {}
+//! `cargo xtask`: one command for developers. `verify` and `test` prepare the machine by themselves.
+
+mod bench;
+mod engine;
+mod lab;
+mod measure;
+mod needs;
+mod run;
+mod test;
+mod tidy;
+mod verify;
+
+use std::process::ExitCode;
+
+use run::say;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  verify [-- OPTIONS]     prepare this machine, build Haechi, verify this host, write haechi-report.html
+  test                    prepare this machine, then every test, on real containers
+  lab up|down|status|docs containers, images, networks and volumes that break and keep the rules
+  bench                   time, processor and memory of a verification of 1, 30 and 100 containers
+  tidy                    what no compiler looks at: documents, texts, files
+
+Exit codes: 0 it did what it says (verify: the verification ran, whatever it found),
+            1 a test, tidy or a goal of bench failed, 2 it could not be done";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["verify", rest @ ..] => verify::run(rest.strip_prefix(&["--"]).unwrap_or(rest)),
+        ["test"] => test::run(),
+        ["lab", "up"] => lab::up(),
+        ["lab", "down"] => lab::down(),
+        ["lab", "status"] => lab::status(),
+        ["lab", "docs"] => lab::write_docs(),
+        ["bench"] => bench::run(),
+        ["tidy"] => tidy::run(),
+        ["measure", program, rest @ ..] => measure::run(program, rest),
+        ["help" | "--help" | "-h"] => {
+            say(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format!("xtask: {error:#}"));
+            ExitCode::from(if error.is::<run::Failed>() { 1 } else { 2 })
+        }
+    }
+}

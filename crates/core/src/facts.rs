@@ -46,6 +46,26 @@ use facts;
 /// The version of the snapshot format that this Haechi writes and reads.
 pub const SNAPSHOT_SCHEMA: &str = "haechi/snapshot/v1";
 
+/// A larger snapshot is refused: 10,000 containers with all their processes are about 200 MB.
+pub const SNAPSHOT_SIZE_MAX: u64 = 512 << 20;
+
+/// Why a snapshot is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not JSON, cut off, or not the facts that this version knows.
+    #[error("{0}")]
+    Syntax(#[from] serde_json::Error),
+    /// Written by a newer Haechi, or not a snapshot at all.
+    #[error("its format is `{found}`, this Haechi reads `{SNAPSHOT_SCHEMA}`")]
+    Schema {
+        /// The format that it says.
+        found: String,
+    },
+    /// The time at which it was taken cannot be read.
+    #[error("`taken_at` is no time: {0}")]
+    Time(jiff::Error),
+}
+
 /// A fact that could not be observed, or not completely, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -109,6 +129,27 @@ pub struct Snapshot {
     /// What could not be observed.
     #[serde(default)]
     pub gaps: Vec<Gap>,
+}
+
+impl Snapshot {
+    /// Reads a snapshot. Its format is checked before anything else is believed.
+    ///
+    /// # Errors
+    /// It is not complete JSON, of another format, or has fields that this version does not know; the error
+    /// names line and column.
+    pub fn parse(json: &[u8]) -> Result<Self, SnapshotError> {
+        #[derive(Deserialize)]
+        struct Format {
+            schema: String,
+        }
+        let format: Format = serde_json::from_slice(json)?;
+        if format.schema != SNAPSHOT_SCHEMA {
+            return Err(SnapshotError::Schema { found: format.schema.chars().take(80).collect() });
+        }
+        let snapshot: Self = serde_json::from_slice(json)?;
+        snapshot.taken_at.parse::<jiff::Timestamp>().map_err(SnapshotError::Time)?;
+        Ok(snapshot)
+    }
 }
 
 facts! {

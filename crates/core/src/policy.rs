@@ -46,6 +46,8 @@ section! {
         pub access: Access = Access::default(),
         /// Where images may come from.
         pub registries: Registries = Registries::default(),
+        /// What images may hold.
+        pub images: Images = Images::default(),
         /// How the engine is meant to be set up.
         pub engine: EnginePolicy = EnginePolicy::default(),
         /// Whether and how a swarm is meant to be used.
@@ -80,6 +82,18 @@ section! {
         pub local_builds: bool = false,
         /// Digests that are approved whatever their repository, as `sha256:…`.
         pub digests: Vec<String> = Vec::new(),
+    }
+
+    /// What images may hold.
+    pub struct Images {
+        /// Packages that images do not need: compilers, network tools, editors, debuggers, ssh servers.
+        pub unneeded_packages: Vec<String> = list(&[
+            "cmake", "dropbear", "emacs", "ftp", "g++", "gcc", "gdb", "golang", "make", "nano", "ncat", "net-tools",
+            "netcat-openbsd", "netcat-traditional", "nmap", "openssh-server", "rsh-client", "socat", "strace", "sudo",
+            "tcpdump", "telnet", "vim",
+        ]),
+        /// Paths of setuid and setgid files that are approved.
+        pub setid_files: Vec<String> = Vec::new(),
     }
 
     /// How the engine is meant to be set up.

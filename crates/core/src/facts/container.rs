@@ -33,6 +33,8 @@ facts! {
         pub security: ContainerSecurity,
         /// What its processes may do in the end.
         pub effective: Effective,
+        /// Namespaces of the host that it shares in the end, `container:…` modes followed: `ipc`, `network`, `pid`, `uts`.
+        pub host_namespaces: Vec<String>,
         /// Mounts with sources resolved.
         pub mounts: Vec<ContainerMount>,
         /// Ports published on the host.
@@ -43,8 +45,24 @@ facts! {
         pub processes: Vec<Process>,
         /// Listening sockets in its network namespace that its processes own; empty if it does not run.
         pub listeners: Vec<Listener>,
+        /// Commands run in it through the engine, as observed; absent until the monitor watches.
+        pub execs: Vec<Exec>,
+        /// Digest that `image_ref` has in its registry today; absent until the registry was asked.
+        pub registry_digest: String,
         /// Whether it is a task of a swarm service.
         pub swarm_task: bool,
+    }
+
+    /// A command run in a container through the engine.
+    pub struct Exec {
+        /// When it was created (RFC 3339).
+        pub at: String,
+        /// Its command line, secrets redacted.
+        pub command: String,
+        /// The user it ran as; empty means the container's own.
+        pub user: String,
+        /// `--privileged`.
+        pub privileged: bool,
     }
 
     /// State of a container.

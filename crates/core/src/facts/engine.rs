@@ -31,6 +31,10 @@ facts! {
         pub api_version: String,
         /// Versions of its parts by name: `containerd`, `runc`, `docker-init`.
         pub components: BTreeMap<String, String>,
+        /// Known vulnerabilities of the engine and its parts, as `ID in PART VERSION`; absent without a vulnerability database.
+        pub vulnerabilities: Vec<String>,
+        /// Whether its release still gets security fixes; absent without a release table.
+        pub supported: bool,
         /// Operating system, as the engine says.
         pub operating_system: String,
         /// Kernel, as the engine says.

@@ -46,6 +46,8 @@ facts! {
         pub mounts: Vec<Mount>,
         /// Distinct names of programs that run on the host outside containers, sorted.
         pub programs: Vec<String>,
+        /// Installed packages with a known vulnerability that has a fix; absent without a vulnerability database.
+        pub vulnerable_packages: Vec<String>,
         /// Backups that the policy declares, as found.
         pub backups: Vec<Backup>,
     }

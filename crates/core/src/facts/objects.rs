@@ -37,10 +37,28 @@ facts! {
         pub history: Vec<BuildStep>,
         /// Architecture.
         pub architecture: String,
+        /// What its layers hold; absent until it was scanned.
+        pub scan: ImageScan,
         /// Names of containers that use it, sorted.
         pub used_by: Vec<String>,
         /// The largest effective user id rights of its running containers: whether any runs a process as root inside.
         pub runs_as_root: bool,
+    }
+
+    /// What the layers of an image hold, read without running it. Filled by the image module.
+    pub struct ImageScan {
+        /// Names of installed packages, sorted.
+        pub packages: Vec<String>,
+        /// Vulnerabilities with a known fix, as `ID in PACKAGE VERSION, fixed in VERSION`.
+        pub fixable: Vec<String>,
+        /// Paths of files with a setuid or setgid bit.
+        pub setid_files: Vec<String>,
+        /// Secrets found in layers, history and labels, as `KIND in PLACE`; never the secret.
+        pub secrets: Vec<String>,
+        /// Packaged files whose checksum differs from the package database, and package sources that skip verification.
+        pub unverified_packages: Vec<String>,
+        /// `valid` (by a key that the site trusts), `invalid` or `none`.
+        pub signature: String,
     }
 
     /// One step of an image's history.

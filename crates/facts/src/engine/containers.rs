@@ -1,0 +1,408 @@
+//! Containers, running or not: one inspect each, and /proc for those that run here.
+//!
+//! A container that vanishes between list and inspect is left out; one whose inspect fails stays in the list
+//! with its name and a gap. Rights are worked out in [`super::rights`], mounts in [`super::mounts`].
+
+use haechi_core::facts::{
+    Attachment, Container, ContainerConfig, ContainerState, Device, HostConfig, PublishedPort, Snapshot,
+};
+use haechi_core::finding::{Cause, SubjectKind};
+use serde_json::Value;
+
+use super::json::{self, Absent, Reader, text_at};
+use super::mounts::Sockets;
+use super::processes::{Group, Groups};
+use super::volumes::Volumes;
+use super::{Call, Daemon, Scene};
+use crate::days_between;
+
+/// An item of the engine's list, and its inspect.
+pub(super) type Answer = (Value, Result<Value, super::ApiError>);
+
+/// Lists and inspects the containers.
+pub(super) async fn ask(
+    scene: Scene<'_>,
+    list: Result<Value, super::ApiError>,
+) -> Option<Vec<Answer>> {
+    let list = super::items(scene.gaps, SubjectKind::Container, list, "")?;
+    let ids: Vec<String> = list.iter().map(|item| text_at(item, "Id").to_owned()).collect();
+    let answers = super::ask_each(scene.api, &ids, Call::Container).await;
+    Some(list.into_iter().zip(answers).collect())
+}
+
+/// What containers are judged against: the engine's defaults and this machine.
+pub(super) struct Surroundings<'a> {
+    pub(super) scene: Scene<'a>,
+    pub(super) daemon: &'a Daemon,
+    pub(super) groups: Option<Groups<'a>>,
+    pub(super) sockets: Sockets,
+    pub(super) engine: &'a haechi_core::facts::Engine,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn new(scene: Scene<'a>, daemon: &'a Daemon, snapshot: &'a Snapshot) -> Self {
+        let groups = daemon.table.as_ref().map(|table| Groups::new(scene.root, table));
+        let sockets = if daemon.local {
+            Sockets::find(scene.root, snapshot.engine.listeners.as_deref().unwrap_or_default())
+        } else {
+            Sockets::default()
+        };
+        Self { scene, daemon, groups, sockets, engine: &snapshot.engine }
+    }
+}
+
+/// Makes facts of the answers, sorted by name.
+pub(super) fn build(
+    around: &Surroundings<'_>,
+    volumes: Option<&Volumes>,
+    answers: Vec<Answer>,
+) -> Vec<Container> {
+    let mut containers: Vec<Container> = answers
+        .iter()
+        .filter_map(|(item, answer)| match answer {
+            Ok(inspect) => Some(container(around, volumes, inspect, text_at(item, "Id"))),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => Some(unanswered(around, item, error)),
+        })
+        .collect();
+    containers.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    containers
+}
+
+/// A container of which only the list's words are known.
+fn unanswered(around: &Surroundings<'_>, item: &Value, error: &super::ApiError) -> Container {
+    use crate::gaps::Observed;
+    let id = text_at(item, "Id").to_owned();
+    let names = item.get("Names").and_then(json::texts).unwrap_or_default();
+    let name = names.first().map(|name| name.trim_start_matches('/').to_owned());
+    let detail = error.to_string();
+    around.scene.gaps.record_for(SubjectKind::Container, &id, "", error.gap_cause(), detail);
+    Container { id: Some(id), name, ..Container::default() }
+}
+
+fn container(
+    around: &Surroundings<'_>,
+    volumes: Option<&Volumes>,
+    inspect: &Value,
+    listed: &str,
+) -> Container {
+    let id = match text_at(inspect, "Id") {
+        "" => listed,
+        id => id,
+    };
+    let reader = Reader::new(inspect, around.scene.gaps, SubjectKind::Container, id);
+    let now = around.scene.options.now;
+    let created = reader.time("Created", "created_at").flatten();
+    if created.is_none() {
+        for fact in ["created_at", "age_days"] {
+            reader.gap(fact, Cause::Missing, "the engine does not say when it was created");
+        }
+    }
+    let state = state(reader, created, now);
+    let config = config(reader);
+    let mut container = Container {
+        id: Some(id.to_owned()),
+        name: reader
+            .text("Name", "name", Absent::Unknown)
+            .map(|name| name.trim_start_matches('/').to_owned()),
+        image_ref: reader.text("Config.Image", "image_ref", Absent::Unknown),
+        image_id: reader.text("Image", "image_id", Absent::Unknown).map(|id| full_id(&id)),
+        created_at: created.map(|time| time.to_string()),
+        age_days: created.map(|time| days_between(time, now)),
+        host_config: Some(host_config(reader)),
+        ports: ports(reader),
+        networks: networks(reader),
+        swarm_task: config.labels.as_ref().map(|labels| {
+            labels.keys().any(|label| label.starts_with("com.docker.swarm.task"))
+        }),
+        config: Some(config),
+        ..Container::default()
+    };
+    if container.swarm_task.is_none() {
+        reader.gap("swarm_task", Cause::Missing, "its labels are not known");
+    }
+    let running = state.running;
+    let group = running_group(around, id, &state);
+    container.state = Some(state);
+    fill_processes(around, reader, running, group.as_ref(), &mut container);
+    super::rights::fill(around, reader, group.as_ref(), &mut container);
+    container.mounts = super::mounts::build(around, reader, volumes);
+    container
+}
+
+/// The id with its algorithm; Podman leaves it out.
+pub(super) fn full_id(id: &str) -> String {
+    if id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        format!("sha256:{id}")
+    } else {
+        id.to_owned()
+    }
+}
+
+/// The processes of a container that runs here, if they are visible.
+fn running_group<'a>(
+    around: &'a Surroundings<'_>,
+    id: &str,
+    state: &ContainerState,
+) -> Option<Group<'a>> {
+    around.groups.as_ref()?.find(id, state.pid.filter(|_| state.running == Some(true))?)
+}
+
+fn fill_processes(
+    around: &Surroundings<'_>,
+    reader: Reader<'_>,
+    running: Option<bool>,
+    group: Option<&Group<'_>>,
+    container: &mut Container,
+) {
+    match (running, group, &around.groups) {
+        (Some(false), ..) => {
+            container.processes = Some(Vec::new());
+            container.listeners = Some(Vec::new());
+        }
+        (_, Some(group), Some(groups)) => groups.fill(reader, group, container),
+        _ => {
+            let (cause, detail) = unseen(around);
+            for fact in ["processes", "listeners"] {
+                reader.gap(fact, cause, detail.clone());
+            }
+        }
+    }
+}
+
+/// Why the processes of a running container are not known.
+pub(super) fn unseen(around: &Surroundings<'_>) -> (Cause, String) {
+    if around.daemon.local {
+        let detail = "its processes are not visible here; run as root on the host";
+        (Cause::Permission, detail.into())
+    } else {
+        around.daemon.elsewhere()
+    }
+}
+
+fn state(
+    reader: Reader<'_>,
+    created: Option<jiff::Timestamp>,
+    now: jiff::Timestamp,
+) -> ContainerState {
+    let status = reader.text("State.Status", "state.status", Absent::Unknown);
+    let running = status.as_deref().map(|status| matches!(status, "running" | "paused"));
+    if running.is_none() {
+        reader.gap("state.running", Cause::Missing, "the engine does not say whether it runs");
+    }
+    let started = reader.time("State.StartedAt", "state.started_at");
+    let finished = reader.time("State.FinishedAt", "state.finished_at");
+    let finished = if running == Some(true) { Some(None) } else { finished };
+    let idle_days = match (running, finished) {
+        (Some(true), _) => Some(0),
+        (Some(false), Some(finished)) => finished.or(created).map(|time| days_between(time, now)),
+        _ => None,
+    };
+    if idle_days.is_none() {
+        reader.gap("state.idle_days", Cause::Missing, "the engine does not say since when it is idle");
+    }
+    let shown = |time: Option<Option<jiff::Timestamp>>| {
+        time.map(|time| time.map(|time| time.to_string()).unwrap_or_default())
+    };
+    ContainerState {
+        status,
+        running,
+        pid: reader.int("State.Pid", "state.pid", Absent::Means(0)),
+        health: reader
+            .text("State.Health.Status", "state.health", Absent::Means("none"))
+            .map(|health| if health.is_empty() { "none".into() } else { health }),
+        started_at: shown(started),
+        finished_at: shown(finished),
+        idle_days,
+    }
+}
+
+fn config(reader: Reader<'_>) -> ContainerConfig {
+    let command = || {
+        let mut command = reader.texts("Config.Entrypoint", "config.command")?;
+        command.extend(reader.texts("Config.Cmd", "config.command")?);
+        Some(crate::redact::arguments(&command))
+    };
+    ContainerConfig {
+        user: reader.text("Config.User", "config.user", Absent::Unknown),
+        env: reader
+            .texts("Config.Env", "config.env")
+            .map(|variables| crate::redact::environment(&variables)),
+        exposed_ports: reader.keys("Config.ExposedPorts", "config.exposed_ports"),
+        labels: reader.map("Config.Labels", "config.labels").map(crate::redact::labels),
+        command: command(),
+        healthcheck: healthcheck(reader, "Config.Healthcheck", "config.healthcheck"),
+    }
+}
+
+/// Whether a health check is defined and not switched off.
+pub(super) fn healthcheck(reader: Reader<'_>, path: &str, fact: &str) -> Option<bool> {
+    let test = reader.texts(&format!("{path}.Test"), fact)?;
+    Some(test.first().is_some_and(|word| word != "NONE"))
+}
+
+fn host_config(reader: Reader<'_>) -> HostConfig {
+    let text = |path: &str, fact: &str, absent| {
+        reader.text(&format!("HostConfig.{path}"), &format!("host_config.{fact}"), absent)
+    };
+    let int = |path: &str, fact: &str| {
+        reader.int(&format!("HostConfig.{path}"), &format!("host_config.{fact}"), Absent::Unknown)
+    };
+    let bool = |path: &str, fact: &str| {
+        reader.bool(&format!("HostConfig.{path}"), &format!("host_config.{fact}"), Absent::Unknown)
+    };
+    let texts = |path: &str, fact: &str| {
+        reader.texts(&format!("HostConfig.{path}"), &format!("host_config.{fact}"))
+    };
+    // Without HostConfig nothing below may take a default.
+    if reader.at("HostConfig").is_none() {
+        reader.gap("host_config", Cause::Missing, "the engine's answer has no HostConfig");
+        return HostConfig::default();
+    }
+    HostConfig {
+        privileged: bool("Privileged", "privileged"),
+        cap_add: texts("CapAdd", "cap_add").map(super::rights::capabilities),
+        cap_drop: texts("CapDrop", "cap_drop").map(super::rights::capabilities),
+        security_opt: texts("SecurityOpt", "security_opt").map(|o| super::rights::shown_options(&o)),
+        network_mode: text("NetworkMode", "network_mode", Absent::Unknown),
+        pid_mode: text("PidMode", "pid_mode", Absent::Unknown),
+        ipc_mode: text("IpcMode", "ipc_mode", Absent::Unknown),
+        uts_mode: text("UTSMode", "uts_mode", Absent::Unknown),
+        userns_mode: text("UsernsMode", "userns_mode", Absent::Unknown),
+        // Engines before 20.10 have no such namespaces and leave it out.
+        cgroupns_mode: text("CgroupnsMode", "cgroupns_mode", Absent::Means("host")),
+        cgroup_parent: text("CgroupParent", "cgroup_parent", Absent::Unknown),
+        readonly_rootfs: bool("ReadonlyRootfs", "readonly_rootfs"),
+        memory: int("Memory", "memory"),
+        nano_cpus: int("NanoCpus", "nano_cpus"),
+        cpu_shares: int("CpuShares", "cpu_shares"),
+        cpu_quota: int("CpuQuota", "cpu_quota"),
+        cpuset_cpus: text("CpusetCpus", "cpuset_cpus", Absent::Unknown),
+        pids_limit: reader.int("HostConfig.PidsLimit", "host_config.pids_limit", Absent::Means(0)),
+        restart_policy: text("RestartPolicy.Name", "restart_policy", Absent::Unknown)
+            .map(|policy| if policy.is_empty() { "no".into() } else { policy }),
+        restart_retries: int("RestartPolicy.MaximumRetryCount", "restart_retries"),
+        devices: reader
+            .list("HostConfig.Devices", "host_config.devices")
+            .map(|devices| devices.iter().map(device).collect()),
+        device_cgroup_rules: texts("DeviceCgroupRules", "device_cgroup_rules"),
+        device_requests: reader
+            .list("HostConfig.DeviceRequests", "host_config.device_requests")
+            .map(|requests| requests.iter().map(device_request).collect()),
+        ulimits: ulimits(reader),
+        log_driver: text("LogConfig.Type", "log_driver", Absent::Unknown),
+        runtime: text("Runtime", "runtime", Absent::Means("")),
+        publish_all_ports: bool("PublishAllPorts", "publish_all_ports"),
+        volumes_from: texts("VolumesFrom", "volumes_from"),
+        group_add: texts("GroupAdd", "group_add"),
+        sysctls: reader.map("HostConfig.Sysctls", "host_config.sysctls").map(|sysctls| {
+            sysctls.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+        }),
+    }
+}
+
+fn device(device: &Value) -> Device {
+    let text = |path| Some(text_at(device, path).to_owned());
+    Device {
+        host_path: text("PathOnHost"),
+        container_path: text("PathInContainer"),
+        permissions: text("CgroupPermissions"),
+    }
+}
+
+fn device_request(request: &Value) -> String {
+    let sets = request.get("Capabilities").and_then(Value::as_array);
+    let words = sets.into_iter().flatten().filter_map(json::texts).flatten();
+    let words: Vec<String> = words.collect();
+    format!("{}:{}", text_at(request, "Driver"), words.join(","))
+}
+
+fn ulimits(reader: Reader<'_>) -> Option<Vec<String>> {
+    let fact = "host_config.ulimits";
+    let limit = |limit: &Value| {
+        let number = |field| json::int(limit.get(field)?);
+        Some(format!("{}={}:{}", text_at(limit, "Name"), number("Soft")?, number("Hard")?))
+    };
+    let limits: Option<Vec<String>> =
+        reader.list("HostConfig.Ulimits", fact)?.iter().map(limit).collect();
+    if limits.is_none() {
+        reader.gap(fact, Cause::Missing, "a limit in the engine's answer is malformed");
+    }
+    limits
+}
+
+/// Ports as configured and, for a running container, as they are.
+fn ports(reader: Reader<'_>) -> Option<Vec<PublishedPort>> {
+    let mut ports = Vec::new();
+    for path in ["NetworkSettings.Ports", "HostConfig.PortBindings"] {
+        let Some(found) = reader.at(path) else { continue };
+        let Some(found) = found.as_object().and_then(|map| map.iter().map(bindings).collect()) else {
+            reader.gap("ports", Cause::Missing, format!("{path} in the engine's answer is malformed"));
+            return None;
+        };
+        let found: Vec<Vec<PublishedPort>> = found;
+        for port in found.into_iter().flatten() {
+            // A binding without a port of the host is shown as configured only while it has none.
+            let chosen = port.host_port == Some(0)
+                && ports.iter().any(|known: &PublishedPort| {
+                    (known.container_port, &known.protocol) == (port.container_port, &port.protocol)
+                });
+            if !chosen && !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+    }
+    ports.sort_by_key(|port| {
+        (port.container_port, port.protocol.clone(), port.host_address.clone(), port.host_port)
+    });
+    Some(ports)
+}
+
+/// The bindings of one port, as `"80/tcp": [{"HostIp": "", "HostPort": "8080"}]`; null for none.
+fn bindings((port, bindings): (&String, &Value)) -> Option<Vec<PublishedPort>> {
+    let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    let number: u16 = number.parse().ok()?;
+    let bindings = match bindings {
+        Value::Null => return Some(Vec::new()),
+        Value::Array(bindings) => bindings,
+        _ => return None,
+    };
+    let binding = |binding: &Value| {
+        let (first, last) = match text_at(binding, "HostPort") {
+            "" => (0, 0),
+            // A range: the engine chooses one of it at the start.
+            range => {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?)
+            }
+        };
+        let address = match text_at(binding, "HostIp") {
+            "" => "0.0.0.0",
+            address => address,
+        };
+        Some(PublishedPort {
+            container_port: Some(number.into()),
+            protocol: Some(protocol.to_ascii_lowercase()),
+            host_address: Some(address.to_owned()),
+            host_port: Some(if first == last { first.into() } else { 0 }),
+        })
+    };
+    bindings.iter().map(binding).collect()
+}
+
+fn networks(reader: Reader<'_>) -> Option<Vec<Attachment>> {
+    let Some(networks) = reader.at("NetworkSettings.Networks").and_then(Value::as_object) else {
+        if reader.at("NetworkSettings").is_some() {
+            return Some(Vec::new());
+        }
+        reader.gap("networks", Cause::Missing, "the engine does not say which networks it is in");
+        return None;
+    };
+    let attachment = |(name, network): (&String, &Value)| Attachment {
+        name: Some(name.clone()),
+        network_id: Some(text_at(network, "NetworkID").to_owned()),
+    };
+    let mut attachments: Vec<Attachment> = networks.iter().map(attachment).collect();
+    attachments.sort_by(|a, b| a.name.cmp(&b.name));
+    Some(attachments)
+}

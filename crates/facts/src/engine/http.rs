@@ -1,0 +1,178 @@
+//! The engine's API over a Unix socket, TCP, or TCP with TLS.
+//!
+//! One connection per question, each with a time limit and an answer of limited size. Only GET exists here.
+//! The path carries no API version, so the engine answers in the newest it speaks, and the reader takes what
+//! is there. TLS trusts only the given authority, as the `docker` command does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::header::HOST;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::api::{Api, ApiError, Call};
+use super::endpoint::{Address, Endpoint};
+use super::tls;
+
+/// Longest answer that is read: a list of 10,000 containers is about 20 MB.
+const ANSWER_SIZE_MAX: usize = 64 << 20;
+/// Characters of an error message of the engine that are kept.
+const MESSAGE_MAX: usize = 300;
+
+/// An engine reached over HTTP.
+pub struct HttpApi {
+    endpoint: Endpoint,
+    timeout: Duration,
+    tls: Option<TlsConnector>,
+}
+
+impl HttpApi {
+    /// An engine at `endpoint`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The certificates of a TLS endpoint cannot be read.
+    pub fn new(endpoint: Endpoint, timeout: Duration) -> Result<Self, ApiError> {
+        let tls = match &endpoint.tls {
+            Some(files) => Some(TlsConnector::from(Arc::new(tls::client_config(files)?))),
+            None => None,
+        };
+        Ok(Self { endpoint, timeout, tls })
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, ApiError> {
+        match &self.endpoint.address {
+            Address::Unix(socket) => {
+                let stream = UnixStream::connect(socket).await.map_err(|e| self.refused(&e))?;
+                self.exchange(stream, "docker", path).await
+            }
+            Address::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port))
+                    .await
+                    .map_err(|e| self.refused(&e))?;
+                let authority = if host.contains(':') {
+                    format!("[{host}]:{port}")
+                } else {
+                    format!("{host}:{port}")
+                };
+                let Some(tls) = &self.tls else {
+                    return self.exchange(stream, &authority, path).await;
+                };
+                let name = ServerName::try_from(host.clone()).map_err(|_| {
+                    ApiError::Unreachable(format!("{host} cannot be the name of a TLS server"))
+                })?;
+                let stream = tls.connect(name, stream).await.map_err(|e| {
+                    ApiError::Unreachable(format!(
+                        "no TLS with the engine at {}: {e}; check the certificates",
+                        self.endpoint.url
+                    ))
+                })?;
+                self.exchange(stream, &authority, path).await
+            }
+        }
+    }
+
+    /// What a failed connection means.
+    fn refused(&self, error: &std::io::Error) -> ApiError {
+        use std::io::ErrorKind;
+        let url = &self.endpoint.url;
+        match error.kind() {
+            ErrorKind::NotFound => ApiError::Unreachable(format!(
+                "no engine at {url}; is it running? `systemctl start docker`"
+            )),
+            ErrorKind::ConnectionRefused => ApiError::Unreachable(format!(
+                "the engine at {url} is stopped; `systemctl start docker`"
+            )),
+            ErrorKind::PermissionDenied => ApiError::Permission(format!(
+                "permission denied at {url}; run as root or as a trusted user"
+            )),
+            ErrorKind::TimedOut => ApiError::TimedOut(format!("no answer from the engine at {url}")),
+            _ => ApiError::Unreachable(format!("cannot connect to the engine at {url}: {error}")),
+        }
+    }
+
+    async fn exchange<S>(&self, stream: S, host: &str, path: &str) -> Result<Value, ApiError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let broken = |what: &dyn std::fmt::Display| {
+            ApiError::Unreachable(format!(
+                "the engine at {} broke off: {what}",
+                self.endpoint.url
+            ))
+        };
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
+        let driver = Driver(tokio::spawn(async move {
+            // An error here shows up in the answer as well.
+            let _ = connection.await;
+        }));
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(path)
+            .header(HOST, host)
+            .header("User-Agent", concat!("haechi/", env!("CARGO_PKG_VERSION")))
+            .body(Empty::<Bytes>::new())
+            .map_err(|e| ApiError::Malformed(format!("cannot ask for {path}: {e}")))?;
+        let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_SIZE_MAX).collect().await;
+        drop(driver);
+        let body = match body {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(ApiError::Malformed(format!(
+                    "the engine's answer to {path} is larger than {ANSWER_SIZE_MAX} bytes"
+                )));
+            }
+            Err(error) => return Err(broken(&error)),
+        };
+        if !status.is_success() {
+            return Err(ApiError::Status(status.as_u16(), message(&body)));
+        }
+        serde_json::from_slice(&body).map_err(|e| {
+            ApiError::Malformed(format!("the engine's answer to {path} is not JSON: {e}"))
+        })
+    }
+}
+
+/// A task that ends with the question it was made for, also when that runs into its time limit.
+struct Driver(tokio::task::JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Api for HttpApi {
+    fn ask<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Value, ApiError>> {
+        Box::pin(async move {
+            let path = call.path();
+            let limit = self.timeout;
+            tokio::time::timeout(limit, self.get(&path)).await.unwrap_or_else(|_| {
+                Err(ApiError::TimedOut(format!(
+                    "the engine did not answer {path} within {} s",
+                    limit.as_secs_f32()
+                )))
+            })
+        })
+    }
+}
+
+/// The message of an error answer.
+fn message(body: &[u8]) -> String {
+    let text = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()))
+        .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    crate::redact::text(text.trim()).chars().take(MESSAGE_MAX).collect()
+}

@@ -1,0 +1,331 @@
+//! Which package commands a shell command line has, as far as reading it tells.
+//!
+//! Splits a script into simple commands at `&&`, `;`, pipes, newlines and parentheses, looks through
+//! variables, `sudo`, `env` and `sh -c '…'`, and names what package managers are told to do. It runs nothing
+//! and follows no script file or variable.
+
+/// What a command line does with packages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Packages {
+    /// It fetches lists of packages.
+    pub(super) updates: bool,
+    /// It installs or upgrades packages.
+    pub(super) installs: bool,
+}
+
+/// Shells within shells that are looked into.
+const DEPTH_MAX: usize = 5;
+
+/// Package managers: options that take the next word, commands that update lists, commands that install.
+struct Manager {
+    names: &'static [&'static str],
+    valued: &'static [&'static str],
+    updates: &'static [&'static str],
+    installs: &'static [&'static str],
+}
+
+const MANAGERS: [Manager; 7] = [
+    Manager {
+        names: &["apt-get", "apt", "aptitude"],
+        valued: &["-o", "-c", "-t", "-a", "--option", "--config-file", "--target-release", "--default-release"],
+        updates: &["update"],
+        installs: &["install", "reinstall", "upgrade", "dist-upgrade", "full-upgrade", "safe-upgrade", "build-dep", "satisfy"],
+    },
+    Manager {
+        names: &["apk"],
+        valued: &["-X", "--repository", "-p", "--root", "--keys-dir", "--repositories-file", "--arch", "--cache-dir", "--wait", "--timeout"],
+        updates: &["update"],
+        installs: &["add", "upgrade", "fix"],
+    },
+    Manager {
+        names: &["yum", "dnf", "dnf5", "microdnf", "tdnf"],
+        valued: &["-c", "--config", "-d", "-e", "-x", "--exclude", "--enablerepo", "--disablerepo", "--releasever", "--installroot", "--setopt", "--repo"],
+        updates: &["makecache", "check-update"],
+        installs: &["install", "update", "upgrade", "reinstall", "groupinstall", "localinstall", "group", "distro-sync", "swap", "update-minimal", "upgrade-minimal"],
+    },
+    Manager {
+        names: &["zypper"],
+        valued: &["-R", "--root", "-c", "--config", "-D", "--reposd-dir", "-p", "--plus-repo", "--installroot"],
+        updates: &["refresh", "ref"],
+        installs: &["install", "in", "update", "up", "patch", "dist-upgrade", "dup"],
+    },
+    Manager {
+        names: &["opkg"],
+        valued: &["-f", "--conf", "-d", "--dest", "-o", "--offline-root"],
+        updates: &["update"],
+        installs: &["install", "upgrade"],
+    },
+    Manager {
+        names: &["pip", "pip2", "pip3", "pipx", "conda", "mamba", "gem", "npm", "pnpm"],
+        valued: &["--proxy", "--cache-dir", "--log", "--prefix", "-n", "-p"],
+        updates: &[],
+        installs: &["install", "i", "ci", "add", "update", "upgrade"],
+    },
+    Manager {
+        names: &["yarn"],
+        valued: &["--cwd"],
+        updates: &[],
+        installs: &["add", "install"],
+    },
+];
+
+/// Words that stand before a command and leave it what it is.
+const PREFIXES: [&str; 22] = [
+    "sudo", "env", "exec", "command", "time", "nice", "nohup", "eatmydata", "if", "then", "else", "elif",
+    "do", "while", "until", "!", "{", "builtin", "timeout", "xargs", "doas", "chroot",
+];
+
+/// The last part of a path.
+fn base(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// Whether a word is a shell's program.
+pub(super) fn is_shell(word: &str) -> bool {
+    let shells = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "cmd", "powershell", "pwsh"];
+    shells.contains(&base(word))
+}
+
+/// Whether a word is a package manager's program.
+pub(super) fn is_package_manager(word: &str) -> bool {
+    let name = base(word);
+    ["pacman", "emerge", "xbps-install", "dpkg", "rpm"].contains(&name)
+        || MANAGERS.iter().any(|manager| manager.names.contains(&name))
+}
+
+/// What a command line does with packages.
+pub(super) fn packages(text: &str) -> Packages {
+    let mut found = Packages::default();
+    read(text, 0, &mut found);
+    found
+}
+
+fn read(text: &str, depth: usize, found: &mut Packages) {
+    if depth > DEPTH_MAX {
+        return;
+    }
+    for words in commands(text) {
+        simple(&words, depth, found);
+    }
+}
+
+/// Simple commands, each a list of words without quotes.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut commands = vec![Vec::new()];
+    let mut word: Option<String> = None;
+    let mut characters = text.chars().peekable();
+    let mut quote = None;
+    while let Some(c) = characters.next() {
+        match (quote, c) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (Some('\''), _) => word.get_or_insert_default().push(c),
+            (_, '\\') => match characters.next() {
+                // A backslash at the end of a line joins it with the next one.
+                Some('\n') | None => {}
+                Some(next) => word.get_or_insert_default().push(next),
+            },
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#') if word.is_none() => {
+                // A comment to the end of the line.
+                while characters.next_if(|c| *c != '\n').is_some() {}
+            }
+            // Substitutions run inside double quotes as well.
+            (_, '`') | (None, ';' | '&' | '|' | '\n' | '(' | ')') => end_command(&mut commands, &mut word),
+            (Some(_), '$') if characters.next_if_eq(&'(').is_some() => {
+                end_command(&mut commands, &mut word);
+            }
+            (Some(_), _) => word.get_or_insert_default().push(c),
+            (None, c) if c.is_whitespace() => end_word(&mut commands, &mut word),
+            (None, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    end_word(&mut commands, &mut word);
+    commands
+}
+
+fn end_word(commands: &mut [Vec<String>], word: &mut Option<String>) {
+    if let (Some(word), Some(command)) = (word.take(), commands.last_mut()) {
+        command.push(word);
+    }
+}
+
+fn end_command(commands: &mut Vec<Vec<String>>, word: &mut Option<String>) {
+    end_word(commands, word);
+    if commands.last().is_some_and(|command| !command.is_empty()) {
+        commands.push(Vec::new());
+    }
+}
+
+/// Whether a word sets a variable for the command behind it.
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
+fn simple(words: &[String], depth: usize, found: &mut Packages) {
+    let mut words = words.iter().map(String::as_str).peekable();
+    let mut prefixed = false;
+    // What stands before the command: variables, `sudo -E`, `env -i`, `timeout 60`, `chroot /x`.
+    while let Some(word) = words.peek().copied() {
+        let name = base(word);
+        let number = word.starts_with(|c: char| c.is_ascii_digit());
+        let path = word.starts_with('/') && !is_shell(word) && !is_package_manager(word);
+        if PREFIXES.contains(&name) {
+            prefixed = true;
+        } else if !(is_assignment(word) || prefixed && (word.starts_with('-') || number || path)) {
+            break;
+        }
+        words.next();
+    }
+    let Some(program) = words.next().map(base) else { return };
+    let rest: Vec<&str> = words.collect();
+    if is_shell(program) {
+        return shell(&rest, depth, found);
+    }
+    match program {
+        "eval" => read(&rest.join(" "), depth + 1, found),
+        "pacman" => pacman(&rest, found),
+        "emerge" => {
+            let syncs = rest.contains(&"--sync");
+            found.updates |= syncs;
+            found.installs |= !syncs && rest.iter().any(|word| !word.starts_with('-'));
+        }
+        "emaint" | "emerge-webrsync" => found.updates = true,
+        "xbps-install" => {
+            let packages = rest.iter().any(|word| !word.starts_with('-') || word.contains('u'));
+            found.updates |= !packages;
+            found.installs |= packages;
+        }
+        "dpkg" | "rpm" => {
+            let installs = ["-i", "--install", "-U", "--upgrade", "-ivh", "-Uvh"];
+            found.installs |= rest.iter().any(|word| installs.contains(word));
+        }
+        // `python3 -m pip install …`
+        name if name.starts_with("python") && rest.get(..2) == Some(&["-m", "pip"]) => {
+            found.installs |= rest.contains(&"install");
+        }
+        name => {
+            let manager = MANAGERS.iter().find(|manager| manager.names.contains(&name));
+            let Some(manager) = manager else { return };
+            let Some(command) = subcommand(manager, &rest) else { return };
+            found.updates |= manager.updates.contains(&command);
+            found.installs |= manager.installs.contains(&command);
+        }
+    }
+}
+
+/// The script of `sh -c '…'`, or the words behind it where the quotes were lost in the history.
+fn shell(rest: &[&str], depth: usize, found: &mut Packages) {
+    let at = rest.iter().position(|word| {
+        let letters = word.strip_prefix('-').is_some_and(|rest| !rest.starts_with('-'));
+        (letters && word.ends_with('c')) || word.eq_ignore_ascii_case("/c")
+    });
+    let (script, words) = match at {
+        Some(at) => (rest.get(at + 1), rest.get(at + 1..).unwrap_or_default()),
+        // `busybox apt-get …`, `sh script`: the words themselves.
+        None => (None, rest),
+    };
+    match script {
+        Some(script) if script.contains(char::is_whitespace) => read(script, depth + 1, found),
+        _ if depth <= DEPTH_MAX => {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            simple(&words, depth + 1, found);
+        }
+        _ => {}
+    }
+}
+
+/// The first word that is neither an option nor an option's value.
+fn subcommand<'w>(manager: &Manager, words: &[&'w str]) -> Option<&'w str> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if !word.starts_with('-') {
+            return Some(word);
+        }
+        if manager.valued.contains(word) {
+            words.next();
+        }
+    }
+    None
+}
+
+fn pacman(words: &[&str], found: &mut Packages) {
+    let short = |letter: char| {
+        words.iter().any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(letter))
+    };
+    let long = |name: &str| words.contains(&name);
+    let packages = words.iter().any(|word| !word.starts_with('-'));
+    if short('U') || long("--upgrade") {
+        found.installs = true;
+    }
+    if short('S') || long("--sync") {
+        found.updates |= short('y') || long("--refresh");
+        found.installs |= packages || short('u') || long("--sysupgrade");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seen(text: &str) -> (bool, bool) {
+        let found = packages(text);
+        (found.updates, found.installs)
+    }
+
+    #[test]
+    fn updates_and_installs_are_found_in_real_command_lines() {
+        let cases = [
+            ("/bin/sh -c apt-get update", (true, false)),
+            ("/bin/sh -c apt-get -y -qq update && rm -rf /x", (true, false)),
+            ("/bin/sh -c apt-get update && apt-get install -y curl", (true, true)),
+            ("/bin/sh -c apt-get update;apt-get install -y curl", (true, true)),
+            ("/bin/sh -c set -eux; \tapt-get update; \tapt-get -o X::Y=1 install -y --no-install-recommends a", (true, true)),
+            ("/bin/sh -c DEBIAN_FRONTEND=noninteractive apt-get -o Debug=1 update", (true, false)),
+            ("/bin/bash -o pipefail -c apt update", (true, false)),
+            ("/bin/sh -c sudo -E /usr/bin/apt-get update", (true, false)),
+            ("/bin/sh -c bash -c 'apt-get update && true'", (true, false)),
+            ("/bin/sh -c if true; then apt-get update; fi", (true, false)),
+            ("/bin/sh -c (apt-get update)", (true, false)),
+            ("/bin/sh -c echo apt-get update", (false, false)),
+            ("/bin/sh -c echo 'x && apt-get update'", (false, false)),
+            ("/bin/sh -c # apt-get update\ntrue", (false, false)),
+            ("/bin/sh -c apt-get \\\n  update", (true, false)),
+            ("/bin/sh -c x=\"$(apt-get update)\"", (true, false)),
+            ("apk update", (true, false)),
+            ("/bin/sh -c apk add --no-cache curl", (false, true)),
+            ("/bin/sh -c apk --no-cache -X http://m update", (true, false)),
+            ("/bin/sh -c yum makecache fast", (true, false)),
+            ("/bin/sh -c dnf -y --setopt x=y install a", (false, true)),
+            ("/bin/sh -c zypper --non-interactive refresh", (true, false)),
+            ("/bin/sh -c pacman -Sy", (true, false)),
+            ("/bin/sh -c pacman -Syu --noconfirm", (true, true)),
+            ("/bin/sh -c pacman --noconfirm -S git", (false, true)),
+            ("/bin/sh -c apt-get update && pip install x", (true, true)),
+            ("/bin/sh -c timeout 60 apt-get update || true", (true, false)),
+            ("/bin/sh -c apt-get update | tee /log", (true, false)),
+            ("/bin/sh -c ./update install", (false, false)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(seen(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in "\\PC{0,300}") {
+            let _ = packages(&text);
+        }
+
+        #[test]
+        fn an_update_is_found_behind_anything_that_ends(before in "[a-z/ -]{0,30}", sign in "(&&|;|\\|\\||\n|\\|)") {
+            let text = format!("/bin/sh -c {before} {sign} apt-get -qq update");
+            prop_assert!(seen(&text).0, "{}", text);
+        }
+    }
+}

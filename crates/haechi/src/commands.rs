@@ -1,0 +1,86 @@
+//! One function for each command.
+
+mod benchmark;
+mod collect;
+mod except;
+mod history;
+mod misc;
+mod policy;
+mod verify;
+
+use std::path::Path;
+
+use haechi_checks::{Content, ContentError, Source};
+use haechi_store::Store;
+
+use crate::args::Command;
+use crate::failure::Failure;
+use crate::setting::Setting;
+
+/// Keys of the notes that commands print, for the test that proves that there are words for them.
+#[cfg(test)]
+pub const NOTES: &[&str] = &[
+    "collecting", "written", "snapshot-written", "policy-written", "policy-valid", "policy-defaults",
+    "not-kept", "no-engine", "examples-passed", "exception-added", "exception-removed",
+    "exception-none",
+];
+
+/// Runs a command; its exit code.
+pub async fn run(command: &Command, setting: &Setting) -> anyhow::Result<u8> {
+    match command {
+        Command::Verify(args) => verify::run(args, setting).await,
+        Command::Collect(args) => collect::run(args, setting).await,
+        Command::Benchmark(args) => benchmark::run(args, setting),
+        Command::Policy(args) => policy::run(args, setting),
+        Command::History(args) => history::list(args, setting).await,
+        Command::Diff(args) => history::diff(args, setting).await,
+        Command::Except(args) => except::run(args, setting).await,
+        Command::Schema { what } => misc::schema(*what),
+        Command::Completion { shell } => misc::completion(*shell),
+        Command::Man => misc::man(),
+    }
+}
+
+/// The embedded content with the site's own.
+fn content(setting: &Setting) -> anyhow::Result<Content> {
+    let checks = sources(&setting.site_dir("checks"))?;
+    let benchmarks = sources(&setting.site_dir("benchmarks"))?;
+    Content::with_site(&checks, &benchmarks).map_err(|errors| invalid(&errors).into())
+}
+
+fn invalid(errors: &[ContentError]) -> Failure {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Failure::ContentInvalid(lines.join("\n"))
+}
+
+/// The YAML files of a folder, sorted by name; none if there is no such folder.
+fn sources(dir: &Path) -> anyhow::Result<Vec<Source>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Failure::file(dir, error).into()),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| Failure::file(dir, e))?.path();
+        if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.iter().map(|path| source(path)).collect()
+}
+
+fn source(path: &Path) -> anyhow::Result<Source> {
+    let yaml = std::fs::read_to_string(path).map_err(|e| Failure::file(path, e))?;
+    Ok(Source { name: path.display().to_string(), yaml })
+}
+
+async fn store(setting: &Setting) -> anyhow::Result<Store> {
+    Ok(Store::open(&setting.data_dir()).await.map_err(|e| Failure::Store(e.to_string()))?)
+}
+
+/// The failure of a store call.
+fn store_failure(error: haechi_store::StoreError) -> anyhow::Error {
+    Failure::Store(error.to_string()).into()
+}

@@ -1,0 +1,82 @@
+//! Common mistakes, in words that say how to mend them, in both languages (`texts/cli.yaml`).
+
+use std::path::Path;
+
+use crate::setting::Setting;
+
+/// A mistake that Haechi has words for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A file could not be read or written.
+    #[error("{path}: {error}")]
+    File { path: String, error: std::io::Error },
+    /// The policy is not valid; the places.
+    #[error("{0}")]
+    PolicyInvalid(String),
+    /// Content is not valid; the places.
+    #[error("{0}")]
+    ContentInvalid(String),
+    /// A snapshot is not usable.
+    #[error("{path}: {why}")]
+    SnapshotInvalid { path: String, why: String },
+    /// There is no such benchmark.
+    #[error("{id}")]
+    UnknownBenchmark { id: String, known: String },
+    /// There is no such check.
+    #[error("{0}")]
+    UnknownCheck(String),
+    /// A file name does not tell a format.
+    #[error("{0}")]
+    UnknownFormat(String),
+    /// A file is there already.
+    #[error("{0}")]
+    Exists(String),
+    /// Examples of checks did not come out.
+    #[error("{0}")]
+    ExamplesFailed(String),
+    /// The store said no.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// Keys of the words, for the test that proves that there are some.
+#[cfg(test)]
+pub const KEYS: &[&str] = &[
+    "file-not-found", "file-permission", "file-other", "policy-invalid", "content-invalid",
+    "snapshot-invalid", "unknown-benchmark", "unknown-check", "unknown-format", "file-exists",
+    "examples-failed", "store-failed",
+];
+
+impl Failure {
+    /// A failure of reading or writing `path`.
+    pub fn file(path: &Path, error: std::io::Error) -> Self {
+        Self::File { path: path.display().to_string(), error }
+    }
+
+    /// The mistake in the user's language.
+    pub fn in_words(&self, setting: &Setting) -> String {
+        match self {
+            Self::File { path, error } => {
+                let key = match error.kind() {
+                    std::io::ErrorKind::NotFound => "file-not-found",
+                    std::io::ErrorKind::PermissionDenied => "file-permission",
+                    _ => "file-other",
+                };
+                setting.text(key, &[("path", path), ("error", &error.to_string())])
+            }
+            Self::PolicyInvalid(places) => setting.text("policy-invalid", &[("places", places)]),
+            Self::ContentInvalid(places) => setting.text("content-invalid", &[("places", places)]),
+            Self::SnapshotInvalid { path, why } => {
+                setting.text("snapshot-invalid", &[("path", path), ("why", why)])
+            }
+            Self::UnknownBenchmark { id, known } => {
+                setting.text("unknown-benchmark", &[("id", id), ("known", known)])
+            }
+            Self::UnknownCheck(id) => setting.text("unknown-check", &[("id", id)]),
+            Self::UnknownFormat(path) => setting.text("unknown-format", &[("path", path)]),
+            Self::Exists(path) => setting.text("file-exists", &[("path", path)]),
+            Self::ExamplesFailed(lines) => setting.text("examples-failed", &[("lines", lines)]),
+            Self::Store(why) => setting.text("store-failed", &[("why", why)]),
+        }
+    }
+}

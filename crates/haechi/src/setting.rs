@@ -1,0 +1,201 @@
+//! What every command needs: language, places of files, and how to print.
+
+use std::env;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use haechi_core::policy::{self, Loaded};
+use haechi_core::text::Catalog;
+use haechi_core::Lang;
+use haechi_report::Options;
+
+use crate::args::{Global, LangArg};
+use crate::exit;
+use crate::failure::Failure;
+
+static TEXTS: LazyLock<Catalog> = LazyLock::new(|| {
+    Catalog::parse(include_str!("../../../texts/cli.yaml")).unwrap_or_default()
+});
+
+/// What every command needs.
+pub struct Setting {
+    pub lang: Lang,
+    pub root: PathBuf,
+    pub host: Option<String>,
+    pub quiet: bool,
+    pub verbose: u8,
+    color: bool,
+    policy: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+}
+
+impl Setting {
+    pub fn of(global: &Global) -> Self {
+        let lang = match global.lang {
+            Some(LangArg::En) => Lang::En,
+            Some(LangArg::Ko) => Lang::Ko,
+            None => {
+                let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+                    .into_iter()
+                    .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
+                Lang::from_locale(&locale.unwrap_or_default())
+            }
+        };
+        let no_color = global.no_color || env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        Self {
+            lang,
+            root: global.root.clone(),
+            host: global.host.clone(),
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color: !no_color && std::io::stdout().is_terminal(),
+            policy: global.policy.clone(),
+            data_dir: global.data_dir.clone(),
+        }
+    }
+
+    /// Starts the log: on stderr, warnings only unless asked for more.
+    pub fn start_log(&self) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (false, 0 | 1) => "warn",
+            (false, 2) => "haechi=debug,warn",
+            (false, _) => "debug",
+        };
+        let filter = tracing_subscriber::EnvFilter::try_from_env("HAECHI_LOG")
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(self.color && std::io::stderr().is_terminal())
+            .init();
+    }
+
+    /// A sentence in the user's language.
+    pub fn text(&self, key: &str, values: &[(&str, &str)]) -> String {
+        TEXTS.with(self.lang, key, values).into_owned()
+    }
+
+    /// Prints a sentence to stderr, unless quiet.
+    pub fn note(&self, key: &str, values: &[(&str, &str)]) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{}", self.text(key, values));
+        }
+    }
+
+    /// Prints an error with its causes and how to mend it; the exit code that goes with it.
+    pub fn complain(&self, error: &anyhow::Error) -> ExitCode {
+        let mut err = std::io::stderr();
+        if is_broken_pipe(error) {
+            // Whoever read our output has read enough.
+            return ExitCode::from(exit::CLEAN);
+        }
+        let message = match error.downcast_ref::<Failure>() {
+            Some(failure) => failure.in_words(self),
+            None => error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),
+        };
+        let _ = writeln!(err, "haechi: {}", haechi_core::text::visible(&message).replace("\\u{a}", "\n"));
+        ExitCode::from(exit::COULD_NOT_VERIFY)
+    }
+
+    /// How to lay out text on stdout.
+    pub fn layout(&self) -> Options {
+        let columns = rustix::termios::tcgetwinsize(std::io::stdout())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|columns| *columns > 0)
+            .or_else(|| env::var("COLUMNS").ok()?.parse().ok());
+        Options { width: columns.unwrap_or(100), color: self.color, verbose: self.verbose > 0 }
+    }
+
+    fn as_root() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    /// Where verifications are kept.
+    pub fn data_dir(&self) -> PathBuf {
+        if let Some(dir) = &self.data_dir {
+            return dir.clone();
+        }
+        if Self::as_root() {
+            return "/var/lib/haechi".into();
+        }
+        xdg("XDG_DATA_HOME", ".local/share").join("haechi")
+    }
+
+    /// The policy in force: the one given, else the one in its place, else the defaults.
+    pub fn policy(&self) -> anyhow::Result<Loaded> {
+        match self.policy_file() {
+            Some(path) => read_policy(&path),
+            None => Ok(Loaded::defaults()),
+        }
+    }
+
+    /// The policy file in force; `None` means defaults.
+    pub fn policy_file(&self) -> Option<PathBuf> {
+        if self.policy.is_some() {
+            return self.policy.clone();
+        }
+        let place = if Self::as_root() {
+            PathBuf::from("/etc/haechi/policy.toml")
+        } else {
+            xdg("XDG_CONFIG_HOME", ".config").join("haechi/policy.toml")
+        };
+        place.exists().then_some(place)
+    }
+
+    /// The folder of the site's own content: `checks`, `benchmarks`.
+    pub fn site_dir(&self, what: &str) -> PathBuf {
+        PathBuf::from(format!("/etc/haechi/{what}.d"))
+    }
+}
+
+fn xdg(variable: &str, below_home: &str) -> PathBuf {
+    match env::var_os(variable).map(PathBuf::from) {
+        Some(dir) if dir.is_absolute() => dir,
+        _ => PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/".into())).join(below_home),
+    }
+}
+
+/// Reads and validates a policy file.
+pub fn read_policy(path: &Path) -> anyhow::Result<Loaded> {
+    let name = path.display().to_string();
+    let size = std::fs::metadata(path).map_err(|e| Failure::file(path, e))?.len();
+    if size > policy::SIZE_MAX as u64 {
+        return Err(Failure::PolicyInvalid(format!("{name}: {size} bytes")).into());
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, e))?;
+    Loaded::parse(&name, &text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::PolicyInvalid(lines.join("\n")).into()
+    })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_words_in_both_languages() {
+        for key in crate::failure::KEYS.iter().chain(crate::commands::NOTES) {
+            for lang in [Lang::En, Lang::Ko] {
+                assert_ne!(TEXTS.get(lang, key), *key, "{key} in {lang:?}");
+            }
+        }
+        let known: Vec<&str> =
+            crate::failure::KEYS.iter().chain(crate::commands::NOTES).copied().collect();
+        for key in TEXTS.keys() {
+            assert!(known.contains(&key), "`{key}` is not used");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The report as it is, for programs, and the JSON Schemas of what Haechi reads and writes.
+//!
+//! The schemas are committed in `docs/schema/`; a test proves that the committed files are fresh.
+
+use std::io::Write;
+
+use haechi_core::facts::SNAPSHOT_SCHEMA;
+use haechi_core::report::REPORT_SCHEMA;
+use haechi_core::{Report, Snapshot};
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+use crate::RenderError;
+
+/// Writes the report as indented JSON.
+///
+/// # Errors
+/// The writer refused.
+pub fn write(report: &Report<String>, out: &mut dyn Write) -> Result<(), RenderError> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    Ok(writeln!(out)?)
+}
+
+/// The JSON Schema of a report in one language, as [`write`] writes it.
+pub fn report_schema() -> Value {
+    versioned::<Report<String>>("Haechi report", REPORT_SCHEMA)
+}
+
+/// The JSON Schema of a snapshot.
+pub fn snapshot_schema() -> Value {
+    versioned::<Snapshot>("Haechi snapshot", SNAPSHOT_SCHEMA)
+}
+
+fn versioned<T: JsonSchema>(title: &str, version: &str) -> Value {
+    let mut schema = schemars::schema_for!(T).to_value();
+    if let Some(root) = schema.as_object_mut() {
+        root.insert("title".to_owned(), json!(title));
+    }
+    if let Some(field) = schema.pointer_mut("/properties/schema").and_then(Value::as_object_mut) {
+        field.insert("const".to_owned(), json!(version));
+    }
+    schema
+}

@@ -1,0 +1,89 @@
+//! A second Docker daemon, with data, sockets and configuration of its own, as long as a test lives.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// A running daemon.
+pub struct Daemon {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Daemon {
+    /// Starts one with this daemon.json and these further flags.
+    pub fn start(config: &str, flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("daemon.json"), config).unwrap();
+        let log = File::create(at("log")).unwrap();
+        let child = Command::new("dockerd")
+            .arg(format!("--config-file={}", at("daemon.json").display()))
+            .arg(format!("--data-root={}", at("data").display()))
+            .arg(format!("--exec-root={}", at("exec").display()))
+            .arg(format!("--pidfile={}", at("pid").display()))
+            .arg(format!("--host=unix://{}", at("docker.sock").display()))
+            .args(["--bridge=none", "--iptables=false"])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("these tests need dockerd and root: run `cargo xtask test` as root");
+        let mut daemon = Self { child, dir };
+        let begin = Instant::now();
+        while !daemon.answers() {
+            let ended = daemon.child.try_wait().unwrap();
+            let said = || fs::read_to_string(daemon.dir.path().join("log")).unwrap_or_default();
+            assert!(ended.is_none(), "dockerd ended: {}", said());
+            assert!(begin.elapsed() < START_MAX, "dockerd does not answer: {}", said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        daemon
+    }
+
+    /// How Haechi finds it.
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.dir.path().join("docker.sock").display())
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("daemon.json")
+    }
+
+    /// Changes its configuration file, which it does not read again.
+    pub fn change(&self, config: &str) {
+        // Later than any tolerance for the moment in which a daemon starts and reads its file.
+        std::thread::sleep(Duration::from_secs(4));
+        fs::write(self.config(), config).unwrap();
+    }
+
+    fn answers(&self) -> bool {
+        let mut version = Command::new("docker");
+        version.args(["--host", &self.url(), "version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        version.status().unwrap().success()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Asked, not forced: it takes its containerd along.
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").arg(pid).status();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(20) {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
