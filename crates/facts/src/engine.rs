@@ -5,23 +5,29 @@
 //! and nothing of the engine is changed.
 
 pub mod api;
+mod capabilities;
 mod config;
+mod confinement;
 mod containers;
 mod daemon;
 pub mod endpoint;
 mod file;
 mod flags;
+mod given;
 pub mod http;
 mod images;
 mod info;
 mod json;
 mod listeners;
 mod mounts;
+mod namespaces;
 mod networks;
 mod options;
+mod packages;
 mod processes;
 mod programs;
 mod rights;
+mod services;
 mod shell;
 mod steps;
 mod swarm;
@@ -54,11 +60,8 @@ struct Scene<'a> {
 
 /// Collects the facts of the engine.
 pub async fn collect(options: &Options, root: &Root, gaps: &Gaps, snapshot: &mut Snapshot) {
-    let found = endpoint::resolve(
-        options.endpoint.as_deref(),
-        root,
-        &endpoint::process_environment,
-    );
+    let found =
+        endpoint::resolve(options.endpoint.as_deref(), root, &endpoint::process_environment);
     let endpoint = match found {
         Ok(endpoint) => endpoint,
         Err(error) => {
@@ -118,10 +121,10 @@ async fn collect_from(scene: Scene<'_>, endpoint: &Endpoint, snapshot: &mut Snap
     info::fill(scene, version.as_ref(), info, &mut snapshot.engine);
     let daemon = daemon::find(scene, endpoint, peer, info);
     snapshot.networks = networks.map(|answers| networks::build(scene, &answers));
-    config::fill(scene, &daemon, snapshot);
+    let metrics_port = config::fill(scene, &daemon, snapshot);
     let data_port =
         info.filter(|info| swarm::is_member(info)).map(|_| swarm::data_port(swarm.as_ref()));
-    let sockets = listeners::fill(scene, &daemon, endpoint, data_port, snapshot);
+    let sockets = listeners::fill(scene, &daemon, endpoint, data_port, metrics_port, snapshot);
     info::fill_local(scene, &daemon, &mut snapshot.engine);
     swarm::fill(scene, &daemon, info, swarm, sockets, snapshot);
     snapshot.images = images.map(|answers| images::build(scene, answers));
@@ -131,10 +134,12 @@ async fn collect_from(scene: Scene<'_>, endpoint: &Endpoint, snapshot: &mut Snap
         containers::build(&around, volumes.as_ref(), answers)
     });
     snapshot.containers = containers;
+    if let Some(containers) = &mut snapshot.containers {
+        namespaces::link(scene, daemon.local, containers);
+    }
     link_images(gaps, snapshot);
     networks::link(snapshot);
-    snapshot.volumes =
-        volumes::build(volumes, scene, snapshot.containers.as_deref(), daemon.local);
+    snapshot.volumes = volumes::build(volumes, scene, snapshot.containers.as_deref(), daemon.local);
 }
 
 /// The answer, or the gap that it left for everything of its kind.
@@ -185,7 +190,11 @@ fn items(
 }
 
 /// Asks about many things, [`CONCURRENCY`] at a time, and gives the answers in the order of `ids`.
-async fn ask_each<'a, F>(api: &'a dyn Api, ids: &'a [String], call: F) -> Vec<Result<Value, ApiError>>
+async fn ask_each<'a, F>(
+    api: &'a dyn Api,
+    ids: &'a [String],
+    call: F,
+) -> Vec<Result<Value, ApiError>>
 where
     F: Fn(&'a str) -> Call<'a>,
 {
@@ -198,7 +207,8 @@ fn link_images(gaps: &Gaps, snapshot: &mut Snapshot) {
         let Some(reference) = container.image_ref.as_deref() else { continue };
         if let Some(images) = &snapshot.images {
             let found = images::find(images, reference);
-            container.image_ref_id = Some(found.and_then(|image| image.id.clone()).unwrap_or_default());
+            container.image_ref_id =
+                Some(found.and_then(|image| image.id.clone()).unwrap_or_default());
         } else {
             let id = container.id.as_deref().unwrap_or_default();
             let detail = "the engine's images are not known";

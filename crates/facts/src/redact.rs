@@ -20,7 +20,10 @@ const ARGUMENTS_BYTES_MAX: usize = 4096;
 
 /// Secrets that are known by their form, whatever their name.
 const FORMS: [(&str, &str); 10] = [
-    ("private-key", r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\z)"),
+    (
+        "private-key",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
+    ),
     ("aws-access-key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     ("github-token", r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,})"),
     ("gitlab-token", r"\bglpat-[A-Za-z0-9_\-]{16,}"),
@@ -29,7 +32,10 @@ const FORMS: [(&str, &str); 10] = [
     ("google-api-key", r"\bAIza[A-Za-z0-9_\-]{30,}"),
     ("swarm-key", r"\bSWM(?:KEY|TKN)-1-[A-Za-z0-9+/\-]{16,}"),
     ("jwt", r"\beyJ[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]*"),
-    ("url-password", r"(?P<before>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/@:'\x22]*:)(?P<secret>[^\s/'\x22]+)(?P<after>@)"),
+    (
+        "url-password",
+        r"(?P<before>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/@:'\x22]*:)(?P<secret>[^\s/'\x22]+)(?P<after>@)",
+    ),
 ];
 
 struct Patterns {
@@ -77,10 +83,40 @@ pub fn secret_kind(name: &str, value: &str) -> Option<&'static str> {
 fn name_kind(name: &str) -> Option<(&'static str, bool)> {
     /// A last word that makes it a thing about a secret: a place, a length, a rule.
     const ABOUT: [&str; 34] = [
-        "file", "files", "path", "dir", "directory", "name", "url", "uri", "endpoint", "host", "port", "ttl",
-        "timeout", "length", "expiry", "expiration", "expires", "lifetime", "algorithm", "algo", "type",
-        "policy", "enabled", "header", "field", "issuer", "audience", "method", "prefix", "arn", "version",
-        "size", "count", "required",
+        "file",
+        "files",
+        "path",
+        "dir",
+        "directory",
+        "name",
+        "url",
+        "uri",
+        "endpoint",
+        "host",
+        "port",
+        "ttl",
+        "timeout",
+        "length",
+        "expiry",
+        "expiration",
+        "expires",
+        "lifetime",
+        "algorithm",
+        "algo",
+        "type",
+        "policy",
+        "enabled",
+        "header",
+        "field",
+        "issuer",
+        "audience",
+        "method",
+        "prefix",
+        "arn",
+        "version",
+        "size",
+        "count",
+        "required",
     ];
     let words = words(name);
     let last = words.last()?.as_str();
@@ -89,31 +125,32 @@ fn name_kind(name: &str) -> Option<(&'static str, bool)> {
     }
     let joined = words.concat();
     let has = |word: &str| words.iter().any(|w| w == word);
-    let kind = if ["password", "passwd", "passphrase", "passwort"].iter().any(|w| joined.contains(w))
-        || has("pass")
-        || (has("pwd") && words.len() > 1)
-    {
-        "password"
-    } else if joined.contains("apikey") {
-        "api-key"
-    } else if joined.contains("privatekey") {
-        "private-key"
-    } else if joined.contains("accesskey") {
-        "access-key"
-    } else if joined.contains("secret") {
-        "secret"
-    } else if words.iter().any(|w| w.ends_with("token")) {
-        "token"
-    } else if joined.contains("credential") || has("creds") {
-        "credential"
-    } else if ["signingkey", "encryptionkey", "masterkey", "authkey", "unlockkey"]
-        .iter()
-        .any(|w| joined.contains(w))
-    {
-        "key"
-    } else {
-        return None;
-    };
+    let kind =
+        if ["password", "passwd", "passphrase", "passwort"].iter().any(|w| joined.contains(w))
+            || has("pass")
+            || (has("pwd") && words.len() > 1)
+        {
+            "password"
+        } else if joined.contains("apikey") {
+            "api-key"
+        } else if joined.contains("privatekey") {
+            "private-key"
+        } else if joined.contains("accesskey") {
+            "access-key"
+        } else if joined.contains("secret") {
+            "secret"
+        } else if words.iter().any(|w| w.ends_with("token")) {
+            "token"
+        } else if joined.contains("credential") || has("creds") {
+            "credential"
+        } else if ["signingkey", "encryptionkey", "masterkey", "authkey", "unlockkey"]
+            .iter()
+            .any(|w| joined.contains(w))
+        {
+            "key"
+        } else {
+            return None;
+        };
     let names_value = ["password", "passwd", "pass", "pwd", "passphrase", "secret", "token", "key"];
     Some((kind, names_value.iter().any(|word| last.ends_with(word))))
 }
@@ -181,7 +218,9 @@ pub fn text(text: &str) -> String {
     let Some(patterns) = PATTERNS.as_ref() else { return REDACTED.into() };
     // Secrets of known form first: a name before one must not split it.
     let mut out = text.to_owned();
-    for form in patterns.forms.iter().map(|(_, form)| form).chain([&patterns.user, &patterns.header]) {
+    for form in
+        patterns.forms.iter().map(|(_, form)| form).chain([&patterns.user, &patterns.header])
+    {
         if form.is_match(&out) {
             out = form.replace_all(&out, hide).into_owned();
         }
@@ -263,6 +302,7 @@ pub fn arguments(arguments: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut bytes = 0;
     let mut next_is_secret = false;
+    let mut next_is_script = false;
     for argument in arguments {
         if kept.len() == ARGUMENTS_MAX || bytes >= ARGUMENTS_BYTES_MAX {
             kept.push("…".into());
@@ -272,6 +312,8 @@ pub fn arguments(arguments: &[String]) -> Vec<String> {
         let name = argument.trim_start_matches('-');
         let shown = match name.split_once('=') {
             _ if next_is_secret && !is_harmless(argument, true) => REDACTED.to_owned(),
+            // A script: its values end where its words do.
+            _ if next_is_script => text(argument),
             // The whole rest of the argument is the value here, spaces included.
             Some((before, value)) if secret_kind(before, value).is_some() && is_name(before) => {
                 let start = argument.len() - value.len();
@@ -279,6 +321,7 @@ pub fn arguments(arguments: &[String]) -> Vec<String> {
             }
             _ => text(argument),
         };
+        next_is_script = is_flag && name.ends_with('c') && !argument.starts_with("--");
         next_is_secret = is_flag && is_name(name) && name_kind(name).is_some();
         let left = ARGUMENTS_BYTES_MAX - bytes.min(ARGUMENTS_BYTES_MAX);
         let shown = shorten(shown, left);
@@ -341,7 +384,8 @@ pub fn variables(instruction: &str) -> String {
     let Some(first) = starts.first() else { return text(instruction) };
     let mut out = instruction.get(..first.1 - first.0.len() - 1).unwrap_or_default().to_owned();
     for (index, (name, start)) in starts.iter().enumerate() {
-        let end = starts.get(index + 1).map_or(instruction.len(), |(next, end)| end - next.len() - 1);
+        let end =
+            starts.get(index + 1).map_or(instruction.len(), |(next, end)| end - next.len() - 1);
         let value = instruction.get(*start..end).unwrap_or_default();
         let shown = match secret_kind(name, value.trim().trim_matches(['"', '\''])) {
             Some(_) if end < instruction.len() => format!("{REDACTED} "),

@@ -43,7 +43,8 @@ pub fn write(report: &Report<String>, lang: Lang, out: &mut dyn Write) -> Result
         out.write_all("\u{feff}".as_bytes())?;
     }
     let served = items_of_checks(report);
-    let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+    let mut writer =
+        ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
     writer.write_record(COLUMNS)?;
     for finding in distinct(&report.items) {
         let items = served.get(finding.check.as_str()).map(|ids| ids.join(" ")).unwrap_or_default();

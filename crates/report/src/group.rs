@@ -102,7 +102,8 @@ pub(crate) fn by_evidence<'a>(findings: &[&'a Finding<String>]) -> Vec<EvidenceG
     let mut places = HashMap::new();
     let mut groups: Vec<EvidenceGroup<'a>> = Vec::new();
     for finding in findings {
-        let key = (finding.status, finding.cause, &finding.evidence, &finding.reason, &finding.accepted);
+        let key =
+            (finding.status, finding.cause, &finding.evidence, &finding.reason, &finding.accepted);
         let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.findings.push(finding),
@@ -114,7 +115,8 @@ pub(crate) fn by_evidence<'a>(findings: &[&'a Finding<String>]) -> Vec<EvidenceG
 
 /// What could not be verified, by cause and then by the words about it.
 pub(crate) fn by_cause(report: &Report<String>) -> Vec<(Cause, u64, Vec<ReasonGroup<'_>>)> {
-    let mut causes: BTreeMap<Cause, BTreeMap<Cow<'_, str>, Vec<&Finding<String>>>> = BTreeMap::new();
+    let mut causes: BTreeMap<Cause, BTreeMap<Cow<'_, str>, Vec<&Finding<String>>>> =
+        BTreeMap::new();
     for finding in distinct(&report.items).filter(|f| f.status == Status::Unverified) {
         let reason = finding.reason.as_deref().unwrap_or_default();
         let reason = without_name(reason, &finding.subject.name);
@@ -154,10 +156,7 @@ pub(crate) fn shared<'a>(
         return Some(Cow::Borrowed(pick(first)));
     }
     let general = without_name(pick(first), &first.subject.name);
-    findings
-        .iter()
-        .all(|f| without_name(pick(f), &f.subject.name) == general)
-        .then_some(general)
+    findings.iter().all(|f| without_name(pick(f), &f.subject.name) == general).then_some(general)
 }
 
 /// The distinct texts of some findings, in their order; one where a name is all that differs.
@@ -172,7 +171,8 @@ pub(crate) fn distinct_texts<'a>(
     findings.iter().map(|f| pick(f)).filter(|text| seen.insert(*text)).map(|t| t.into()).collect()
 }
 
-/// The distinct fixes of some findings, in their order.
+/// The distinct fixes of some findings, in their order. Each is one line: a line break in one would let a
+/// name from outside pass for a command of its own, so renderers show it as an escape.
 pub(crate) fn fixes<'a>(findings: &[&'a Finding<String>]) -> Vec<&'a str> {
     let mut seen = std::collections::HashSet::new();
     findings.iter().filter_map(|f| f.fix.as_deref()).filter(|fix| seen.insert(*fix)).collect()

@@ -47,9 +47,12 @@ fn case(report: &Report<String>, item: &Item<String>, labels: &Labels) -> TestCa
     if item.status != Status::Pass {
         status.set_message(message(item, labels));
         let of_status: Vec<_> = item.findings.iter().filter(|f| f.status == item.status).collect();
-        let worst = of_status.iter().map(|f| f.severity).max();
-        if let Some(severity) = worst.filter(|_| item.status == Status::Fail) {
-            status.set_type(severity.name());
+        let kind = match item.status {
+            Status::Fail => of_status.iter().map(|f| f.severity).max().map(|s| s.name()),
+            _ => of_status.iter().find_map(|f| f.cause).map(|cause| cause.name()),
+        };
+        if let Some(kind) = kind {
+            status.set_type(kind);
         }
         status.set_description(description(item, labels));
     }

@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn every_key_has_a_sentence_and_every_sentence_a_key() {
-        let catalog = Catalog::parse(include_str!("../../../texts/report.yaml")).expect("valid YAML");
+        let catalog =
+            Catalog::parse(include_str!("../../../texts/report.yaml")).expect("valid YAML");
         let there: BTreeSet<&str> = catalog.keys().collect();
         let used: BTreeSet<&str> = key::ALL.iter().copied().collect();
         assert_eq!(there, used);
@@ -236,7 +237,11 @@ mod tests {
         for name in key::ALL {
             let names = |lang| -> BTreeSet<String> {
                 let text = CATALOG.get(lang, name);
-                text.split('{').skip(1).filter_map(|s| s.split_once('}')).map(|(n, _)| n.to_owned()).collect()
+                text.split('{')
+                    .skip(1)
+                    .filter_map(|s| s.split_once('}'))
+                    .map(|(n, _)| n.to_owned())
+                    .collect()
             };
             assert_eq!(names(Lang::En), names(Lang::Ko), "{name}");
         }
@@ -247,6 +252,9 @@ mod tests {
         let ko = Labels::new(Lang::Ko);
         assert_eq!(ko.time("2026-05-01T09:12:33Z"), "2026년 5월 1일 09:12 UTC");
         assert_eq!(ko.time("\x1b[2J"), "\\u{1b}[2J");
-        assert_eq!((points(1.25), points(-2.0), points(-0.0)), ("+1.2".into(), "−2.0".into(), "±0.0".into()));
+        assert_eq!(
+            (points(1.25), points(-2.0), points(-0.0)),
+            ("+1.2".into(), "−2.0".into(), "±0.0".into())
+        );
     }
 }

@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn korean_is_two_columns_wide_and_breaks_at_spaces() {
-        assert_eq!(wrap("특권 컨테이너를 사용하지 않는다", 16), ["특권 컨테이너를", "사용하지 않는다"]);
+        assert_eq!(
+            wrap("특권 컨테이너를 사용하지 않는다", 16),
+            ["특권 컨테이너를", "사용하지 않는다"]
+        );
         assert_eq!(cut("컨테이너", 5), "컨테…");
     }
 

@@ -199,52 +199,69 @@ fn changed(sheet: &mut Sheet<'_>, labels: &Labels, difference: &Difference) -> D
 ///
 /// # Errors
 /// The writer refused.
-pub fn history_table(rows: &[HistoryRow], lang: Lang, options: &Options, out: &mut dyn Write) -> Done {
+pub fn history_table(
+    rows: &[HistoryRow],
+    lang: Lang,
+    options: &Options,
+    out: &mut dyn Write,
+) -> Done {
     let labels = Labels::new(lang);
     let mut sheet = Sheet::new(out, options);
     if rows.is_empty() {
         return sheet.text(0, labels.get(key::HISTORY_NONE), Style::Plain);
     }
-    let mut grid = vec![
-        [
-            "#",
-            labels.get(key::WHEN),
-            labels.get(key::BENCHMARK),
-            labels.get(key::SCORE),
-            "",
-            labels.status(Status::Fail),
-            labels.status(Status::Unverified),
-            labels.status(Status::Excepted),
-            labels.status(Status::Pass),
-            labels.kind(haechi_core::SubjectKind::Container),
-        ]
-        .map(|head| cell(head, Style::Dim))
-        .to_vec(),
+    // What there is no room for is left out, the least important first.
+    let (bars, wide) = (sheet.width() >= 104, sheet.width() >= 92);
+    let heads = [
+        (true, "#"),
+        (true, labels.get(key::WHEN)),
+        (wide, labels.get(key::BENCHMARK)),
+        (true, labels.get(key::SCORE)),
+        (bars, ""),
+        (true, labels.status(Status::Fail)),
+        (true, labels.status(Status::Unverified)),
+        (true, labels.status(Status::Excepted)),
+        (true, labels.status(Status::Pass)),
+        (wide, labels.get(key::FACT_CONTAINERS)),
     ];
+    let shown = |cells: [Cell; 10]| -> Vec<Cell> {
+        cells
+            .into_iter()
+            .zip(heads)
+            .filter(|(_, (shown, _))| *shown)
+            .map(|(cell, _)| cell)
+            .collect()
+    };
+    let mut grid = vec![shown(heads.map(|(_, head)| cell(head, Style::Dim)))];
     for row in rows {
         let containers =
             if row.containers < 0 { "–".to_owned() } else { row.containers.to_string() };
         let (full, empty) = bar(row.score.unwrap_or(0.0) / 100.0, 10);
-        grid.push(vec![
+        let count = |count: u64, status| {
+            cell(count.to_string(), if count == 0 { Style::Dim } else { Style::of(status) })
+        };
+        grid.push(shown([
             cell(row.id.to_string(), Style::Dim),
             cell(labels.time(&row.taken_at), Style::Plain),
             cell(visible(&row.benchmark), Style::Plain),
             cell(labels.score(row.score), Style::Bold),
             vec![span(full, Style::Plain), span(empty, Style::Dim)],
-            cell(row.fail.to_string(), some(row.fail, Status::Fail)),
-            cell(row.unverified.to_string(), some(row.unverified, Status::Unverified)),
-            cell(row.excepted.to_string(), some(row.excepted, Status::Excepted)),
-            cell(row.pass.to_string(), some(row.pass, Status::Pass)),
+            count(row.fail, Status::Fail),
+            count(row.unverified, Status::Unverified),
+            count(row.excepted, Status::Excepted),
+            count(row.pass, Status::Pass),
             cell(containers, Style::Dim),
-        ]);
+        ]));
     }
     use Align::{Left, Right};
     let columns = [Right, Left, Left, Right, Left, Right, Right, Right, Right, Right];
-    sheet.grid(0, &Grid { columns: &columns, flexible: 2, rows: grid })
-}
-
-fn some(count: u64, status: Status) -> Style {
-    if count == 0 { Style::Dim } else { Style::of(status) }
+    let columns: Vec<_> = columns
+        .into_iter()
+        .zip(heads)
+        .filter(|(_, (shown, _))| *shown)
+        .map(|(align, _)| align)
+        .collect();
+    sheet.grid(0, &Grid { columns: &columns, flexible: 1, rows: grid })
 }
 
 /// All benchmarks, one a line.
@@ -339,14 +356,15 @@ pub fn coverage_table(
     let columns = [Align::Left, Align::Left, Align::Right, Align::Right];
     sheet.grid(0, &Grid { columns: &columns, flexible: 0, rows })?;
     sheet.heading(labels.get(key::COVERAGE_ITEMS), Style::Plain, "")?;
-    let mut head = vec![cell(labels.get(key::ID), Style::Dim), cell(labels.get(key::TITLE), Style::Dim)];
-    head.extend(coverage.tools.iter().map(|tool| cell(cut(&visible(&tool.name), 16), Style::Dim)));
+    let mut head =
+        vec![cell(labels.get(key::ID), Style::Dim), cell(labels.get(key::TITLE), Style::Dim)];
+    let room = (sheet.width().saturating_sub(32) / coverage.tools.len().max(1)).clamp(5, 18);
+    let name = |tool: &ToolCoverage| cell(cut(&visible(&tool.name), room - 2), Style::Dim);
+    head.extend(coverage.tools.iter().map(name));
     let mut rows = vec![head];
     rows.extend(items.iter().map(|item| {
-        let mut row = vec![
-            cell(visible(&item.id), Style::Dim),
-            cell(visible(&item.title), Style::Plain),
-        ];
+        let mut row =
+            vec![cell(visible(&item.id), Style::Dim), cell(visible(&item.title), Style::Plain)];
         row.extend(coverage.tools.iter().map(|tool| match tool.items.contains(&item.id) {
             true => cell("●", Style::Good),
             false => cell("·", Style::Dim),

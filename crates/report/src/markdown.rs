@@ -8,7 +8,9 @@ use std::io::Write;
 use haechi_core::text::visible;
 use haechi_core::{Area, Finding, Lang, Report, Severity, Status};
 
-use crate::group::{CheckGroup, by_cause, by_check, by_evidence, distinct_texts, fixes, same_ground};
+use crate::group::{
+    CheckGroup, by_cause, by_check, by_evidence, distinct_texts, fixes, same_ground,
+};
 use crate::labels::{Labels, key, points};
 use crate::layout::visible_lines;
 use crate::table::{host_parts, policy_name};
@@ -43,7 +45,12 @@ pub fn write(report: &Report<String>, lang: Lang, options: &Options, out: &mut d
 impl Page<'_> {
     fn head(&mut self) -> Done {
         let (report, labels) = (self.report, self.labels);
-        writeln!(self.out, "# {} · {}\n", labels.get(key::PRODUCT), escape(&report.benchmark_title))?;
+        writeln!(
+            self.out,
+            "# {} · {}\n",
+            labels.get(key::PRODUCT),
+            escape(&report.benchmark_title)
+        )?;
         let parts: Vec<_> = host_parts(report, &labels).map(|part| escape(&part)).collect();
         writeln!(self.out, "{}  ", parts.join(" · "))?;
         let line = labels.with(
@@ -57,12 +64,11 @@ impl Page<'_> {
         );
         writeln!(self.out, "{}\n", escape(&line))?;
         write!(self.out, "**{}: {}**", labels.get(key::SCORE), labels.score(report.score.total))?;
-        if let Some(movement) = &report.movement {
-            if let (Some(before), Some(now)) = (movement.before, report.score.total) {
-                let since = labels.time(&movement.since);
-                let since = labels.with(key::SINCE, &[("time", &since)]);
-                write!(self.out, " ({} {})", points(now - before), escape(&since))?;
-            }
+        if let Some(movement) = &report.movement
+            && let (Some(before), Some(now)) = (movement.before, report.score.total)
+        {
+            let since = labels.with(key::SINCE, &[("time", &labels.time(&movement.since))]);
+            write!(self.out, " ({} {})", points(now - before), escape(&since))?;
         }
         Ok(writeln!(self.out, "\n")?)
     }
@@ -148,12 +154,11 @@ impl Page<'_> {
         }
         let fixes = fixes(&group.findings);
         let shown = if self.verbose { usize::MAX } else { FIXES_MAX };
-        let shown: Vec<_> = fixes.iter().take(shown).copied().collect();
+        let shown: Vec<_> = fixes.iter().take(shown).map(|fix| visible(fix)).collect();
         if !shown.is_empty() {
             let text = shown.join("\n");
-            let lines: Vec<_> = visible_lines(&text).collect();
             let fence = "`".repeat(longest_run(&text).max(2) + 1);
-            writeln!(self.out, "\n{fence}sh\n{}\n{fence}", lines.join("\n"))?;
+            writeln!(self.out, "\n{fence}sh\n{text}\n{fence}")?;
         }
         if let Some(more) = labels.more(fixes.len().saturating_sub(shown.len())) {
             writeln!(self.out, "\n{more}")?;
@@ -252,7 +257,8 @@ fn html(raw: &str) -> String {
 fn code(raw: &str) -> String {
     let shown = visible(raw);
     let fence = "`".repeat(longest_run(&shown) + 1);
-    let space = if shown.starts_with('`') || shown.ends_with('`') || shown.is_empty() { " " } else { "" };
+    let space =
+        if shown.starts_with('`') || shown.ends_with('`') || shown.is_empty() { " " } else { "" };
     format!("{fence}{space}{shown}{space}{fence}")
 }
 

@@ -132,7 +132,7 @@ fn result(
             "subjectKind": subject.kind.name(),
             "subjectId": visible(&subject.id),
             "cause": finding.cause.map(|cause| cause.name()),
-            "fix": finding.fix.as_deref().map(lines),
+            "fix": finding.fix.as_deref().map(visible),
         },
     });
     if let Some(accepted) = &finding.accepted {

@@ -129,10 +129,15 @@ impl<'a> Sheet<'a> {
     /// A heading with words about it, and a rule up to the right margin.
     pub(crate) fn heading(&mut self, title: &str, style: Style, about: &str) -> Done {
         let used = width(title) + width(about) + if about.is_empty() { 1 } else { 3 };
-        let rule = "─".repeat(self.width.saturating_sub(used));
         self.blank()?;
+        let style = if style == Style::Plain { Style::Bold } else { style };
+        if used > self.width {
+            self.text(0, title, style)?;
+            return self.text(0, about, Style::Dim);
+        }
+        let rule = "─".repeat(self.width.saturating_sub(used));
         self.line(&[
-            span(title, if style == Style::Plain { Style::Bold } else { style }),
+            span(title, style),
             span(format!(" {rule}"), Style::Dim),
             span(if about.is_empty() { String::new() } else { format!(" {about}") }, Style::Dim),
         ])
@@ -141,6 +146,12 @@ impl<'a> Sheet<'a> {
     /// A text wrapped behind `indent` columns.
     pub(crate) fn text(&mut self, indent: usize, text: &str, style: Style) -> Done {
         self.field(indent, "", 0, Style::Plain, text, style)
+    }
+
+    /// Parts separated by `·`; a line is broken only between them.
+    pub(crate) fn parts(&mut self, indent: usize, text: &str, style: Style) -> Done {
+        let glued: Vec<_> = text.split(" · ").map(|part| part.replace(' ', "\u{a0}")).collect();
+        self.text(indent, &glued.join("\u{a0}· "), style)
     }
 
     /// A label of `columns`, and a text that is wrapped beside it; a no-break space is where it never breaks.
@@ -168,7 +179,13 @@ impl<'a> Sheet<'a> {
     }
 
     /// A text that must be copied as it is: never broken by a line feed, the terminal wraps it.
-    pub(crate) fn verbatim(&mut self, indent: usize, label: &str, columns: usize, text: &str) -> Done {
+    pub(crate) fn verbatim(
+        &mut self,
+        indent: usize,
+        label: &str,
+        columns: usize,
+        text: &str,
+    ) -> Done {
         self.line(&[
             span(fill(0, indent), Style::Plain),
             span(label, Style::Dim),
@@ -177,15 +194,19 @@ impl<'a> Sheet<'a> {
         ])
     }
 
+    /// The columns that a grid of these rows takes.
+    pub(crate) fn width_of(rows: &[Vec<Cell>]) -> usize {
+        let columns = columns_of(rows);
+        columns.iter().sum::<usize>() + 2 * columns.len().saturating_sub(1)
+    }
+
     /// Rows of cells, two columns apart.
     pub(crate) fn grid(&mut self, indent: usize, grid: &Grid<'_>) -> Done {
-        let wide = |cell: &Cell| cell.iter().map(|s| width(&s.text)).sum::<usize>();
-        let mut columns: Vec<usize> = (0..grid.columns.len())
-            .map(|n| grid.rows.iter().filter_map(|row| row.get(n)).map(wide).max().unwrap_or(0))
-            .collect();
-        let all = indent + columns.iter().sum::<usize>() + 2 * columns.len().saturating_sub(1);
+        let mut columns = columns_of(&grid.rows);
+        let all = indent + Self::width_of(&grid.rows);
         if let Some(flexible) = columns.get_mut(grid.flexible) {
-            *flexible = flexible.saturating_sub(all.saturating_sub(self.width)).max(12);
+            let left = flexible.saturating_sub(all.saturating_sub(self.width));
+            *flexible = left.max(12).min(*flexible);
         }
         for row in &grid.rows {
             self.row(indent, grid, &columns, row)?;
@@ -197,7 +218,10 @@ impl<'a> Sheet<'a> {
         let mut lines: Vec<Vec<Cell>> = Vec::new();
         for (cell, columns) in row.iter().zip(columns) {
             lines.push(match cell.as_slice() {
-                [one] => wrap(&one.text, *columns).into_iter().map(|l| vec![span(l, one.style)]).collect(),
+                [one] => wrap(&one.text, *columns)
+                    .into_iter()
+                    .map(|l| vec![span(l, one.style)])
+                    .collect(),
                 _ => vec![cell.clone()],
             });
         }
@@ -238,4 +262,17 @@ impl<'a> Sheet<'a> {
             Ok(write!(self.out, "{text}")?)
         }
     }
+}
+
+/// The widest cell of each column.
+fn columns_of(rows: &[Vec<Cell>]) -> Vec<usize> {
+    let mut columns = Vec::new();
+    for row in rows {
+        columns.resize(columns.len().max(row.len()), 0);
+        for (column, cell) in columns.iter_mut().zip(row) {
+            let wide: usize = cell.iter().map(|span| width(&span.text)).sum();
+            *column = wide.max(*column);
+        }
+    }
+    columns
 }

@@ -22,6 +22,7 @@ use crate::{Options, RenderError};
 
 /// Subjects shown of one check, gaps shown of all.
 const SUBJECTS_MAX: usize = 8;
+const UNVERIFIED_SUBJECTS_MAX: usize = 2;
 const GAPS_MAX: usize = 12;
 /// Commands shown of one check, moved checks shown of the score.
 const FIXES_MAX: usize = 3;
@@ -73,9 +74,8 @@ impl Table<'_> {
                 self.labels.count(key::CHECKS_ONE, key::CHECKS, checks),
                 self.labels.count(key::FINDINGS_ONE, key::FINDINGS, findings)
             );
-            let title = self
-                .labels
-                .with(key::FAILURES_OF, &[("severity", self.labels.severity(severity))]);
+            let title =
+                self.labels.with(key::FAILURES_OF, &[("severity", self.labels.severity(severity))]);
             self.sheet.heading(&title, Style::Of(severity), &about)?;
             for (n, group) in of_severity().enumerate() {
                 if n > 0 {
@@ -115,14 +115,14 @@ impl Table<'_> {
             self.sheet.text(2, &line, Style::Dim)?;
         }
         let rows = reason.checks.iter().map(|group| {
+            let names = self.subjects_line(&group.findings, UNVERIFIED_SUBJECTS_MAX);
             vec![
-                cell(visible(&group.items.join(" ")), Style::Plain),
-                cell(visible(&group.title), Style::Plain),
-                cell(self.subjects_line(&group.findings, 1), Style::Dim),
+                cell(visible(&group.items.join(" ")), Style::Dim),
+                cell(format!("{} ({names})", visible(&group.title)), Style::Plain),
             ]
         });
         let rows = rows.collect();
-        self.sheet.grid(4, &Grid { columns: &[Align::Left; 3], flexible: 1, rows })
+        self.sheet.grid(4, &Grid { columns: &[Align::Left; 2], flexible: 1, rows })
     }
 
     fn excepted(&mut self) -> Done {
@@ -136,7 +136,11 @@ impl Table<'_> {
         for group in &groups {
             self.check_title(Status::Excepted, group)?;
             for same in crate::group::by_evidence(&group.findings) {
-                self.sheet.text(4, &self.subjects_line(&same.findings, SUBJECTS_MAX), Style::Plain)?;
+                self.sheet.text(
+                    4,
+                    &self.subjects_line(&same.findings, SUBJECTS_MAX),
+                    Style::Plain,
+                )?;
                 let Some(accepted) = &same.first.accepted else { continue };
                 let line = self.labels.with(
                     key::ACCEPTED,

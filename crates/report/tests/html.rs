@@ -1,5 +1,7 @@
 //! The page: nothing from outside runs or is fetched, every finding is there, and it stays small.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at once")]
+
 mod common;
 
 use common::{large, small};
@@ -32,7 +34,9 @@ fn names_are_escaped() {
         assert!(!markup.contains("<b>bold"));
         assert!(markup.contains("&#60;script&#62;alert(1)"));
         // Whatever a name says, it stays inside its quotes: no tag has an event handler.
-        for tag in markup.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag) {
+        for tag in
+            markup.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag)
+        {
             let outside: String = tag.split('"').step_by(2).collect();
             assert!(!outside.contains(" on"), "{tag}");
         }
@@ -43,7 +47,9 @@ fn names_are_escaped() {
 fn the_page_asks_for_nothing() {
     let page = page(&large(5), Lang::En);
     let markup = markup(&page);
-    for attribute in ["src=\"", "action=\"", "srcset=\"", "style=\"", "<link", "<img", "<iframe", "<base"] {
+    for attribute in
+        ["src=\"", "action=\"", "srcset=\"", "style=\"", "<link", "<img", "<iframe", "<base"]
+    {
         assert!(!markup.contains(attribute), "{attribute}");
     }
     for target in markup.split("href=\"").skip(1) {
@@ -61,7 +67,10 @@ fn the_policy_names_the_very_style_and_script() {
         let (_, rest) = page.split_once(open).unwrap();
         let (text, _) = rest.split_once(close).unwrap();
         let hash = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
-        assert!(page.contains(&format!("sha256-{}", hash.replace('+', "&#43;"))) || page.contains(&format!("sha256-{hash}")));
+        assert!(
+            page.contains(&format!("sha256-{}", hash.replace('+', "&#43;")))
+                || page.contains(&format!("sha256-{hash}"))
+        );
     }
     assert!(page.contains("default-src &#39;none&#39;"));
 }

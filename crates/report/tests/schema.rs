@@ -2,6 +2,8 @@
 //!
 //! `HAECHI_BLESS=1` rewrites the committed schemas.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at once")]
+
 mod common;
 
 use std::path::PathBuf;
@@ -46,7 +48,10 @@ fn reports_fit_the_schema_and_are_read_back() {
         for lang in [Lang::En, Lang::Ko] {
             let json = written(&report, Format::Json, lang);
             assert_valid(&report_schema(), &json);
-            assert_eq!(serde_json::from_value::<Report<String>>(json).unwrap(), report.in_lang(lang));
+            assert_eq!(
+                serde_json::from_value::<Report<String>>(json).unwrap(),
+                report.in_lang(lang)
+            );
         }
     }
     let mut wrong = written(&small(), Format::Json, Lang::En);
@@ -56,7 +61,8 @@ fn reports_fit_the_schema_and_are_read_back() {
 
 #[test]
 fn a_snapshot_fits_the_schema() {
-    let snapshot = Snapshot { schema: haechi_core::facts::SNAPSHOT_SCHEMA.into(), ..Snapshot::default() };
+    let snapshot =
+        Snapshot { schema: haechi_core::facts::SNAPSHOT_SCHEMA.into(), ..Snapshot::default() };
     assert_valid(&snapshot_schema(), &serde_json::to_value(snapshot).unwrap());
 }
 

@@ -1,5 +1,7 @@
 //! The text formats, seen whole, and what every format owes to hostile names.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at once")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +51,9 @@ fn no_line_of_the_table_is_wider_than_the_terminal() {
                 let verbose = Options { verbose: true, ..plain(width) };
                 for line in text(&report, Format::Table, lang, &verbose).lines() {
                     // Commands are copied as they are.
-                    let command = line.contains("docker ") || line.contains("chmod ") || line.contains("auditctl ");
+                    let command = line.contains("docker ")
+                        || line.contains("chmod ")
+                        || line.contains("auditctl ");
                     assert!(command || line.width() <= width, "{width}: {line}");
                     assert_eq!(line.trim_end(), line, "spaces at the end");
                 }
@@ -71,7 +75,9 @@ fn colour_adds_nothing_but_colour() {
 
 #[test]
 fn no_control_character_reaches_a_text_format() {
-    for format in [Format::Table, Format::Junit, Format::Csv, Format::Markdown, Format::Sarif, Format::Html] {
+    for format in
+        [Format::Table, Format::Junit, Format::Csv, Format::Markdown, Format::Sarif, Format::Html]
+    {
         let text = text(&small(), format, Lang::En, &Options { verbose: true, ..plain(100) });
         let bad = text.chars().find(|c| {
             (c.is_control() && !matches!(c, '\n' | '\r')) || matches!(c, '\u{202a}'..='\u{202e}')
@@ -136,8 +142,9 @@ fn rows() -> Vec<HistoryRow> {
 #[test]
 fn history_reads_well() {
     let mut out = Vec::new();
-    history_table(&rows(), Lang::En, &plain(100), &mut out).unwrap();
+    history_table(&rows(), Lang::En, &plain(120), &mut out).unwrap();
     history_table(&rows(), Lang::Ko, &plain(100), &mut out).unwrap();
+    history_table(&rows(), Lang::Ko, &plain(80), &mut out).unwrap();
     history_table(&[], Lang::Ko, &plain(100), &mut out).unwrap();
     insta::assert_snapshot!("history", String::from_utf8(out).unwrap());
 }
@@ -157,12 +164,31 @@ fn differences_read_well() {
     };
     let difference = |change, before, after| Difference { change, before, after };
     let differences = [
-        difference(Change::New, None, Some(kept("container-not-privileged", HOSTILE[4], Status::Fail, "Privileged = true"))),
-        difference(Change::New, Some(kept("container-not-privileged", "web", Status::Pass, "Privileged = false")), Some(kept("container-not-privileged", "web", Status::Fail, "Privileged = true"))),
-        difference(Change::Fixed, Some(kept("container-seccomp", "api", Status::Fail, "unconfined")), None),
-        difference(Change::Changed, Some(kept("unknown-check", "api", Status::Fail, "Memory = 0")), Some(kept("unknown-check", "api", Status::Unverified, "nothing"))),
+        difference(
+            Change::New,
+            None,
+            Some(kept("container-not-privileged", HOSTILE[4], Status::Fail, "Privileged = true")),
+        ),
+        difference(
+            Change::New,
+            Some(kept("container-not-privileged", "web", Status::Pass, "Privileged = false")),
+            Some(kept("container-not-privileged", "web", Status::Fail, "Privileged = true")),
+        ),
+        difference(
+            Change::Fixed,
+            Some(kept("container-seccomp", "api", Status::Fail, "unconfined")),
+            None,
+        ),
+        difference(
+            Change::Changed,
+            Some(kept("unknown-check", "api", Status::Fail, "Memory = 0")),
+            Some(kept("unknown-check", "api", Status::Unverified, "nothing")),
+        ),
     ];
-    let titles = BTreeMap::from([("container-not-privileged".to_owned(), "Do not use privileged containers".to_owned())]);
+    let titles = BTreeMap::from([(
+        "container-not-privileged".to_owned(),
+        "Do not use privileged containers".to_owned(),
+    )]);
     let [now, before, _] = rows().try_into().unwrap();
     let mut out = Vec::new();
     for lang in [Lang::En, Lang::Ko] {
@@ -195,12 +221,22 @@ fn benchmarks_and_coverage_read_well() {
     };
     let coverage = Coverage {
         benchmark: benchmark.clone(),
-        tools: vec![tool("Haechi", &["1.1", "1.2", "5.10"]), tool("Docker Bench Security", &["1.1", "5.10"]), tool("Batten", &[])],
+        tools: vec![
+            tool("Haechi", &["1.1", "1.2", "5.10"]),
+            tool("Docker Bench Security", &["1.1", "5.10"]),
+            tool("Batten", &[]),
+        ],
     };
-    let line = BenchmarkLine { id: benchmark.id.clone(), title: benchmark.title.clone(), items: 104, checks: 98 };
+    let line = BenchmarkLine {
+        id: benchmark.id.clone(),
+        title: benchmark.title.clone(),
+        items: 104,
+        checks: 98,
+    };
     let mut out = Vec::new();
     benchmark_list(&[line], Lang::En, &plain(80), &mut out).unwrap();
-    benchmark_table(&benchmark, Lang::Ko, &Options { verbose: true, ..plain(80) }, &mut out).unwrap();
+    benchmark_table(&benchmark, Lang::Ko, &Options { verbose: true, ..plain(80) }, &mut out)
+        .unwrap();
     coverage_table(&coverage, Lang::Ko, &plain(80), &mut out).unwrap();
     insta::assert_snapshot!("benchmarks", String::from_utf8(out).unwrap());
 }

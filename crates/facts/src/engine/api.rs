@@ -153,7 +153,9 @@ pub(super) mod tests {
 
     /// Recorded answers by path; a path without one is answered 404.
     #[derive(Default)]
-    pub(in crate::engine) struct Recorded(pub(in crate::engine) HashMap<String, Result<Value, ApiError>>);
+    pub(in crate::engine) struct Recorded(
+        pub(in crate::engine) HashMap<String, Result<Value, ApiError>>,
+    );
 
     impl Recorded {
         pub(in crate::engine) fn with(mut self, path: &str, answer: Value) -> Self {
@@ -177,7 +179,10 @@ pub(super) mod tests {
 
     #[test]
     fn ids_cannot_change_the_path() {
-        assert_eq!(Call::Container("../../x?y#\n").path(), "/containers/..%2F..%2Fx%3Fy%23%0A/json");
+        assert_eq!(
+            Call::Container("../../x?y#\n").path(),
+            "/containers/..%2F..%2Fx%3Fy%23%0A/json"
+        );
         assert_eq!(Call::Image("sha256:0a").path(), "/images/sha256:0a/json");
     }
 }

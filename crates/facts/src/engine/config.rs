@@ -64,8 +64,9 @@ struct Sources<'a> {
     contradictions: Vec<String>,
 }
 
-/// Fills the configuration, daemon.json and their contradictions.
-pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) {
+/// Fills the configuration, daemon.json and their contradictions. Gives the port on which the daemon serves
+/// its metrics, which is no API.
+pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) -> Option<u16> {
     let gap = |fact: &str, (cause, detail): (Cause, String)| {
         scene.gaps.record(SubjectKind::Engine, fact, cause, detail);
     };
@@ -75,7 +76,7 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) {
         for fact in ["config", "contradictions", "unknown_keys", "daemon_json"] {
             gap(fact, none());
         }
-        return;
+        return None;
     }
     if !daemon.local {
         for fact in ["contradictions", "unknown_keys", "daemon_json"] {
@@ -88,7 +89,9 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) {
         .as_ref()
         .and_then(|flags| flags.text("config-file"))
         .or_else(|| {
-            (engine.rootless == Some(true)).then(|| file::rootless_path(scene.root, running?.uid)).flatten()
+            (engine.rootless == Some(true))
+                .then(|| file::rootless_path(scene.root, running?.uid))
+                .flatten()
         })
         .unwrap_or_else(|| file::DEFAULT_PATH.into());
     let file = file::read(scene.root, &path);
@@ -106,6 +109,7 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) {
     let mut sources = Sources { scene, flags, file, doubt, contradictions: Vec::new() };
     let reported = Reported::new(engine, snapshot.networks.as_deref());
     engine.config = Some(sources.config(&reported));
+    let metrics_port = sources.metrics_port();
     if daemon.local {
         let mut facts = sources.file.facts(started);
         if started.is_none() && facts.exists == Some(true) {
@@ -126,6 +130,7 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) {
             engine.contradictions = Some(sources.contradictions);
         }
     }
+    metrics_port
 }
 
 impl Sources<'_> {
@@ -153,8 +158,7 @@ impl Sources<'_> {
             no_new_privileges: self.bool("no-new-privileges", api.no_new_privileges, false),
             hosts: self.list("hosts", None),
             content_trust: self.text("content-trust", None, ""),
-            insecure_registries: self
-                .list("insecure-registries", api.insecure_registries.clone()),
+            insecure_registries: self.list("insecure-registries", api.insecure_registries.clone()),
             authorization_plugins: self
                 .list("authorization-plugins", api.authorization_plugins.clone()),
         }
@@ -175,7 +179,8 @@ impl Sources<'_> {
             _ => None,
         };
         let what = if key == "icc" { "the default bridge" } else { "the API" };
-        let places = [("daemon.json", in_file), ("the command line", flag.as_ref()), (what, api.as_ref())];
+        let places =
+            [("daemon.json", in_file), ("the command line", flag.as_ref()), (what, api.as_ref())];
         let said: Vec<_> = places.iter().filter_map(|(p, value)| Some((*p, (*value)?))).collect();
         for pair in said.windows(2) {
             if let [(a, left), (b, right)] = pair
@@ -246,6 +251,18 @@ impl Sources<'_> {
         let (value, source) = self.decide(key, api, flag, file, default, agree)?;
         let redact = |item: &String| crate::redact::text(item);
         Some(SettingList { value: Some(value.iter().map(redact).collect()), source: Some(source) })
+    }
+
+    /// The port of `metrics-addr`, if that is in force.
+    fn metrics_port(&self) -> Option<u16> {
+        let key = "metrics-addr";
+        let address = self.flags.as_ref()?.text(key).or_else(|| {
+            match self.file.get(key, |value| value.as_str().map(str::to_owned)) {
+                FileValue::Set(address) if self.doubt.is_none() => Some(address),
+                _ => None,
+            }
+        })?;
+        address.rsplit_once(':')?.1.parse().ok()
     }
 
     /// The API says whether users are mapped, the file and the command line say to whom.

@@ -6,7 +6,8 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use haechi_core::facts::EngineProcess;
@@ -56,7 +57,10 @@ impl Daemon {
     /// Why facts that need the daemon's process are missing.
     pub(super) fn unseen(&self) -> (Cause, String) {
         if self.local {
-            (Cause::Permission, "the daemon's process is not visible; run as root on the host".into())
+            (
+                Cause::Permission,
+                "the daemon's process is not visible; run as root on the host".into(),
+            )
         } else {
             self.elsewhere()
         }
@@ -93,8 +97,7 @@ pub(super) fn find(
     peer: Option<i32>,
     info: Option<&Value>,
 ) -> Daemon {
-    let elsewhere =
-        |reason: String| Daemon { local: false, reason, process: None, table: None };
+    let elsewhere = |reason: String| Daemon { local: false, reason, process: None, table: None };
     if let Address::Tcp { host, port } = &endpoint.address
         && !is_loopback(host, *port)
     {
@@ -112,7 +115,9 @@ pub(super) fn find(
         None => Server::Unseen,
     };
     let (reason, process) = match server {
-        Server::Engine(process) if in_container(&process) && !shares_files(scene.root, &process) => {
+        Server::Engine(process)
+            if in_container(&process) && !shares_files(scene.root, &process) =>
+        {
             return elsewhere(format!("its daemon (process {}) runs in a container", process.pid));
         }
         Server::Engine(process) => {
@@ -177,11 +182,12 @@ enum Server {
 fn server(root: &Root, table: &ProcessTable, endpoint: &Endpoint, peer: Option<i32>) -> Server {
     let by_pid = |pid: i32| table.processes().iter().find(|process| process.pid == pid);
     let owner = match &endpoint.address {
-        // The peer's number is of this process's own pid namespace, which another /proc need not show.
-        Address::Unix(_) if root.is_whole_machine() || table.view() == View::Host => {
-            peer.and_then(by_pid)
+        Address::Unix(path) => {
+            // The peer's number is of this process's own pid namespace, which another /proc need not show.
+            let own = root.is_whole_machine() || table.view() == View::Host;
+            let peer = peer.filter(|_| own).and_then(by_pid);
+            peer.or_else(|| unix_owner(root, table, path).and_then(by_pid))
         }
-        Address::Unix(_) => None,
         Address::Tcp { port, .. } => tcp_owner(root, table, *port).and_then(by_pid),
     };
     match owner {
@@ -201,6 +207,28 @@ fn only_daemon(root: &Root, table: &ProcessTable) -> Option<ProcessEntry> {
     let mut daemons = table.processes().iter().filter(daemon);
     let first = daemons.next()?;
     daemons.next().is_none().then(|| first.clone())
+}
+
+/// Who listens on the socket file `path`, which may be seen from another mount namespace.
+fn unix_owner(root: &Root, table: &ProcessTable, path: &Path) -> Option<i32> {
+    let wanted = std::fs::metadata(path).ok()?;
+    let wanted = (device(wanted.dev()), wanted.ino());
+    let text = std::fs::read(root.proc("1/net/unix")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let is_it =
+        |path: &str| root.metadata(path).is_ok_and(|meta| (meta.device, meta.inode) == wanted);
+    let inodes: HashSet<u64> = text
+        .lines()
+        .filter_map(super::listeners::unix_socket)
+        .filter(|(_, path)| is_it(path))
+        .map(|(inode, _)| inode)
+        .collect();
+    table.socket_owners(&inodes).0.into_values().next()
+}
+
+/// A device number as `major:minor`.
+fn device(number: u64) -> String {
+    format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number))
 }
 
 fn tcp_owner(root: &Root, table: &ProcessTable, port: u16) -> Option<i32> {
@@ -326,7 +354,9 @@ mod tests {
 
     #[test]
     fn loopback_is_this_machine_and_nothing_else_is() {
-        assert!(is_loopback("127.0.0.2", 1) && is_loopback("::1", 1) && is_loopback("localhost", 1));
+        assert!(
+            is_loopback("127.0.0.2", 1) && is_loopback("::1", 1) && is_loopback("localhost", 1)
+        );
         assert!(!is_loopback("10.0.0.1", 1) && !is_loopback("localhost.example", 1));
     }
 }

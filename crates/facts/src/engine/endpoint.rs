@@ -153,7 +153,8 @@ fn default_socket(root: &Root) -> Endpoint {
 
 /// Understands an address as people write it.
 fn parse(text: &str, tls: Option<TlsFiles>) -> Result<Endpoint, ApiError> {
-    let unusable = |why: &str| ApiError::Unreachable(format!("{}: {why}", crate::redact::text(text)));
+    let unusable =
+        |why: &str| ApiError::Unreachable(format!("{}: {why}", crate::redact::text(text)));
     let (scheme, rest) = match text.split_once("://") {
         Some(parts) => parts,
         None if text.starts_with('/') => ("unix", text),
@@ -195,7 +196,9 @@ fn parse(text: &str, tls: Option<TlsFiles>) -> Result<Endpoint, ApiError> {
              and give its path, or use tcp with TLS",
         )),
         "npipe" => Err(unusable("Windows pipes are not used; run Haechi on the engine's host")),
-        _ => Err(unusable("is no address that Haechi knows; write unix:///PATH or tcp://HOST:PORT")),
+        _ => {
+            Err(unusable("is no address that Haechi knows; write unix:///PATH or tcp://HOST:PORT"))
+        }
     }
 }
 
@@ -236,7 +239,9 @@ mod tests {
         assert_eq!(url("tcp://[::1]:1/x").unwrap(), "tcp://[::1]:1");
         assert_eq!(url("tcp://:99").unwrap(), "tcp://127.0.0.1:99");
         assert_eq!(url("https://h").unwrap(), "https://h:443");
-        for bad in ["tcp://h:0", "tcp://h:x", "tcp://a b", "ssh://h", "npipe:////./pipe/x", "ftp://h"] {
+        for bad in
+            ["tcp://h:0", "tcp://h:x", "tcp://a b", "ssh://h", "npipe:////./pipe/x", "ftp://h"]
+        {
             assert!(url(bad).is_err(), "{bad}");
         }
         let error = url("tcp://me:topsecret@h").unwrap_err().to_string();

@@ -7,12 +7,36 @@ use std::collections::HashMap;
 
 /// Options of dockerd that are yes or no; alone they mean yes, another value needs `=`.
 const BOOLEAN: [&str; 30] = [
-    "allow-direct-routing", "bridge-accept-fwmark", "cri-containerd", "debug",
-    "disable-legacy-registry", "enable-cors", "experimental", "help", "icc", "init",
-    "install-service", "ip-forward", "ip-forward-no-drop", "ip-masq", "ip6tables", "iptables",
-    "ipv6", "live-restore", "no-new-privileges", "raw-logs", "register-service", "rootless",
-    "run-service", "selinux-enabled", "tls", "tlsverify", "unregister-service", "userland-proxy",
-    "validate", "version",
+    "allow-direct-routing",
+    "bridge-accept-fwmark",
+    "cri-containerd",
+    "debug",
+    "disable-legacy-registry",
+    "enable-cors",
+    "experimental",
+    "help",
+    "icc",
+    "init",
+    "install-service",
+    "ip-forward",
+    "ip-forward-no-drop",
+    "ip-masq",
+    "ip6tables",
+    "iptables",
+    "ipv6",
+    "live-restore",
+    "no-new-privileges",
+    "raw-logs",
+    "register-service",
+    "rootless",
+    "run-service",
+    "selinux-enabled",
+    "tls",
+    "tlsverify",
+    "unregister-service",
+    "userland-proxy",
+    "validate",
+    "version",
 ];
 
 /// Options whose name in daemon.json differs.
@@ -35,8 +59,17 @@ const FILE_NAMES: [(&str, &str); 14] = [
 
 /// One-letter options and their long names.
 const SHORT: [(char, &str); 11] = [
-    ('D', "debug"), ('G', "group"), ('H', "host"), ('b', "bridge"), ('e', "exec-driver"), ('g', "graph"),
-    ('h', "help"), ('l', "log-level"), ('p', "pidfile"), ('s', "storage-driver"), ('v', "version"),
+    ('D', "debug"),
+    ('G', "group"),
+    ('H', "host"),
+    ('b', "bridge"),
+    ('e', "exec-driver"),
+    ('g', "graph"),
+    ('h', "help"),
+    ('l', "log-level"),
+    ('p', "pidfile"),
+    ('s', "storage-driver"),
+    ('v', "version"),
 ];
 
 /// The options of a command line.

@@ -94,7 +94,9 @@ impl HttpApi {
             ErrorKind::PermissionDenied => ApiError::Permission(format!(
                 "permission denied at {url}; run as root or as a trusted user"
             )),
-            ErrorKind::TimedOut => ApiError::TimedOut(format!("no answer from the engine at {url}")),
+            ErrorKind::TimedOut => {
+                ApiError::TimedOut(format!("no answer from the engine at {url}"))
+            }
             _ => ApiError::Unreachable(format!("cannot connect to the engine at {url}: {error}")),
         }
     }
@@ -104,13 +106,11 @@ impl HttpApi {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let broken = |what: &dyn std::fmt::Display| {
-            ApiError::Unreachable(format!(
-                "the engine at {} broke off: {what}",
-                self.endpoint.url
-            ))
+            ApiError::Unreachable(format!("the engine at {} broke off: {what}", self.endpoint.url))
         };
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| broken(&e))?;
         let driver = Driver(tokio::spawn(async move {
             // An error here shows up in the answer as well.
             let _ = connection.await;

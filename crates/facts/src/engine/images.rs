@@ -23,10 +23,7 @@ pub(super) struct Answers {
 }
 
 /// Lists the images and asks about each.
-pub(super) async fn ask(
-    scene: Scene<'_>,
-    list: Result<Value, super::ApiError>,
-) -> Option<Answers> {
+pub(super) async fn ask(scene: Scene<'_>, list: Result<Value, super::ApiError>) -> Option<Answers> {
     let list = super::items(scene.gaps, SubjectKind::Image, list, "")?;
     let mut ids: Vec<String> = list.iter().map(|item| text_at(item, "Id").to_owned()).collect();
     ids.sort();
@@ -142,9 +139,8 @@ pub(super) fn find<'i>(images: &'i [Image], reference: &str) -> Option<&'i Image
         });
     }
     let wanted = normal(reference);
-    let named = images.iter().find(|image| {
-        image.tags.iter().flatten().any(|tag| normal(tag) == wanted)
-    });
+    let named =
+        images.iter().find(|image| image.tags.iter().flatten().any(|tag| normal(tag) == wanted));
     named.or_else(|| {
         let hex = reference.strip_prefix("sha256:").unwrap_or(reference);
         let is_id = hex.len() >= 4 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());

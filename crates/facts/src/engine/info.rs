@@ -70,10 +70,8 @@ fn fill_info(reader: Reader<'_>, engine: &mut Engine) {
     engine.cgroup_driver = reader.text("CgroupDriver", "cgroup_driver", Absent::Unknown);
     // Engines before 20.10 know only the first version and do not say so.
     engine.cgroup_version = reader.text("CgroupVersion", "cgroup_version", Absent::Means("1"));
-    engine.experimental =
-        reader.bool("ExperimentalBuild", "experimental", Absent::Means(false));
-    engine.live_restore =
-        reader.bool("LiveRestoreEnabled", "live_restore", Absent::Unknown);
+    engine.experimental = reader.bool("ExperimentalBuild", "experimental", Absent::Means(false));
+    engine.live_restore = reader.bool("LiveRestoreEnabled", "live_restore", Absent::Unknown);
     engine.log_driver = reader.text("LoggingDriver", "log_driver", Absent::Unknown);
     engine.authorization_plugins = authorization_plugins(reader, "authorization_plugins");
     engine.insecure_registries = insecure_registries(reader);
@@ -230,7 +228,12 @@ impl<'l> Mount<'l> {
         let device = before.nth(2)?;
         let point = unescape(before.nth(1)?);
         let mut after = after.split(' ');
-        Some(Self { point, device, fs_type: after.next()?, source: after.next().unwrap_or_default() })
+        Some(Self {
+            point,
+            device,
+            fs_type: after.next()?,
+            source: after.next().unwrap_or_default(),
+        })
     }
 }
 
@@ -292,9 +295,13 @@ mod tests {
 
     #[test]
     fn the_last_mount_at_a_place_counts_and_spaces_are_undone() {
-        let mount = Mount::parse(r"36 35 98:0 /m /var/li\040b rw,noatime shared:1 - ext4 /dev/sda1 rw");
+        let mount =
+            Mount::parse(r"36 35 98:0 /m /var/li\040b rw,noatime shared:1 - ext4 /dev/sda1 rw");
         let mount = mount.unwrap();
-        assert_eq!((mount.point.as_str(), mount.device, mount.fs_type), ("/var/li b", "98:0", "ext4"));
+        assert_eq!(
+            (mount.point.as_str(), mount.device, mount.fs_type),
+            ("/var/li b", "98:0", "ext4")
+        );
         assert!(Mount::parse("36 35 98:0").is_none());
     }
 }

@@ -140,7 +140,10 @@ pub(super) fn int(value: &Value) -> Option<i64> {
         return Some(i64::MAX);
     }
     let float = value.as_f64()?;
-    #[expect(clippy::cast_possible_truncation, reason = "checked: whole and within the range of i64")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked: whole and within the range of i64"
+    )]
     (float.fract() == 0.0 && float.abs() < 9.0e15).then_some(float as i64)
 }
 
@@ -153,7 +156,10 @@ pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
 }
 
 /// A time as the engine writes it; `Some(None)` for empty and for Go's zero time.
-#[expect(clippy::option_option, reason = "no time and no understandable time are different answers")]
+#[expect(
+    clippy::option_option,
+    reason = "no time and no understandable time are different answers"
+)]
 pub(super) fn time(text: &str) -> Option<Option<Timestamp>> {
     if text.is_empty() || text.starts_with("0001-01-01T") {
         return Some(None);

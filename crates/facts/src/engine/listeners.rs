@@ -1,8 +1,8 @@
 //! The sockets on which the daemon takes API calls, and those that it opens for a swarm.
 //!
 //! What the configuration says is joined with what the kernel says the daemon holds: a socket that systemd
-//! handed over is in no option, and an option may not be in force yet. If the kernel's side is not visible,
-//! there is no list at all, because a shorter one would look safer than it is.
+//! handed over is in no option, and an option may not be in force yet. If one side is not known, a gap says
+//! that the list may be too short.
 
 use std::collections::HashSet;
 
@@ -24,12 +24,13 @@ const OWN_DIRECTORIES: [&str; 2] = ["/run/docker/", "/var/run/docker/"];
 pub(super) type SwarmSockets = Result<Vec<Listener>, (Cause, String)>;
 
 /// Fills the engine's locality, process and listeners, and gives the swarm's sockets. The port of the data
-/// plane is `None` on an engine that is in no swarm.
+/// plane is `None` on an engine that is in no swarm, that of its metrics if it serves none.
 pub(super) fn fill(
     scene: Scene<'_>,
     daemon: &Daemon,
     endpoint: &Endpoint,
     swarm_data_port: Option<u16>,
+    metrics_port: Option<u16>,
     snapshot: &mut Snapshot,
 ) -> SwarmSockets {
     let gap = |fact: &str, (cause, detail): (Cause, String)| {
@@ -42,20 +43,25 @@ pub(super) fn fill(
     if engine.process.is_none() {
         gap("process", daemon.unseen());
     }
-    let held = match held(scene, daemon) {
+    let config = engine.config.as_ref();
+    let configured = configured(scene, daemon, endpoint, config);
+    let known = configured.is_some();
+    if !known {
+        let detail = "the daemon's hosts and TLS options are not known";
+        gap("listeners", (Cause::Missing, detail.into()));
+    }
+    let configured = configured.unwrap_or_default();
+    let mut held = match held(scene, daemon) {
         Ok(held) => held,
         Err(why) => {
+            // What is configured is still worth knowing; the gap keeps it from proving anything.
+            engine.listeners = (known || !configured.is_empty()).then_some(configured);
             gap("listeners", why.clone());
             return Err(why);
         }
     };
-    let config = engine.config.as_ref();
-    let Some(configured) = configured(scene, daemon, endpoint, config) else {
-        let detail = "the daemon's hosts and TLS options are not known";
-        gap("listeners", (Cause::Missing, detail.into()));
-        return Ok(swarm_sockets(scene, &held, swarm_data_port));
-    };
-    engine.listeners = Some(join(configured, &held, swarm_data_port.is_some()));
+    held.sockets.retain(|socket| Some(socket.port) != metrics_port);
+    engine.listeners = Some(join(configured, known, &held, swarm_data_port.is_some()));
     Ok(swarm_sockets(scene, &held, swarm_data_port))
 }
 
@@ -90,7 +96,7 @@ fn held(scene: Scene<'_>, daemon: &Daemon) -> Result<Held, (Cause, String)> {
 }
 
 /// Inode and path of a line of /proc/net/unix, if the socket takes connections and has a path.
-fn unix_socket(line: &str) -> Option<(u64, &str)> {
+pub(super) fn unix_socket(line: &str) -> Option<(u64, &str)> {
     /// `__SO_ACCEPTCON` of the kernel.
     const LISTENS: u32 = 1 << 16;
     let mut rest = line;
@@ -146,9 +152,7 @@ fn configured(
 
 fn connected(endpoint: &Endpoint) -> Option<ApiListener> {
     match &endpoint.address {
-        Address::Unix(_) => {
-            Some(unix(endpoint.url.strip_prefix("unix://")?, "configuration"))
-        }
+        Address::Unix(_) => Some(unix(endpoint.url.strip_prefix("unix://")?, "configuration")),
         Address::Tcp { .. } => None,
     }
 }
@@ -192,7 +196,7 @@ fn tcp(rest: &str, tls: bool, verify: bool) -> Option<ApiListener> {
 }
 
 /// Joins what is configured with what the kernel shows.
-fn join(configured: Vec<ApiListener>, held: &Held, swarm: bool) -> Vec<ApiListener> {
+fn join(configured: Vec<ApiListener>, known: bool, held: &Held, swarm: bool) -> Vec<ApiListener> {
     let mut listeners = Vec::new();
     let mut explained = HashSet::new();
     let kernel_tcp: Vec<&ListeningSocket> =
@@ -236,9 +240,9 @@ fn join(configured: Vec<ApiListener>, held: &Held, swarm: bool) -> Vec<ApiListen
                 protocol: Some("tcp".into()),
                 address: Some(socket.address.to_string()),
                 port: Some(socket.port.into()),
-                // Nothing says that it speaks TLS.
-                tls: Some(false),
-                tls_verify: Some(false),
+                // Where the options are known, nothing says that this one speaks TLS.
+                tls: known.then_some(false),
+                tls_verify: known.then_some(false),
                 source: Some("kernel".into()),
             });
         }
@@ -283,10 +287,21 @@ mod tests {
             unix: vec!["/run/docker.sock".into(), "/extra.sock".into()],
             ..Held::default()
         };
-        let configured = vec![unix("/var/run/docker.sock", "configuration"), tcp("localhost:2376", true, true).unwrap()];
-        let seen: Vec<_> = join(configured, &held, true)
+        let configured = vec![
+            unix("/var/run/docker.sock", "configuration"),
+            tcp("localhost:2376", true, true).unwrap(),
+        ];
+        let seen: Vec<_> = join(configured, true, &held, true)
             .into_iter()
-            .map(|l| format!("{}:{} {} {}", l.address.unwrap(), l.port.unwrap(), l.tls.unwrap(), l.source.unwrap()))
+            .map(|l| {
+                format!(
+                    "{}:{} {} {}",
+                    l.address.unwrap(),
+                    l.port.unwrap(),
+                    l.tls.unwrap(),
+                    l.source.unwrap()
+                )
+            })
             .collect();
         let expected = [
             "0.0.0.0:2375 false kernel",

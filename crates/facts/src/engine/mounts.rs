@@ -199,7 +199,11 @@ fn build_one(
     };
     let writable = mount.get("RW").and_then(Value::as_bool);
     if writable.is_none() {
-        reader.gap("mounts.writable", Cause::Missing, "the engine does not say which mounts can be written");
+        reader.gap(
+            "mounts.writable",
+            Cause::Missing,
+            "the engine does not say which mounts can be written",
+        );
     }
     let host_path = match kind.as_str() {
         "bind" | "npipe" => host_path(around, &source),
@@ -266,9 +270,9 @@ fn volume_path(
     let real = host_path(around, source)?;
     let data = around.engine.data_root.as_deref().unwrap_or("/var/lib/docker");
     let data = resolve(around.scene.root, data)?;
-    let own = ["volumes", "plugins"].iter().any(|place| {
-        Path::new(&real).starts_with(Path::new(&data).join(place))
-    });
+    let own = ["volumes", "plugins"]
+        .iter()
+        .any(|place| Path::new(&real).starts_with(Path::new(&data).join(place)));
     Ok(if own { String::new() } else { real })
 }
 

@@ -29,7 +29,10 @@ const KINDS: [Kind; 4] = [
 pub(super) fn link(scene: Scene<'_>, local: bool, containers: &mut [Container]) {
     let shared: Vec<Result<Vec<String>, String>> = {
         let names = names(containers);
-        containers.iter().map(|container| shared(scene, local, containers, &names, container)).collect()
+        containers
+            .iter()
+            .map(|container| shared(scene, local, containers, &names, container))
+            .collect()
     };
     for (container, shared) in containers.iter_mut().zip(shared) {
         match shared {

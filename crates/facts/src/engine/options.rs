@@ -49,8 +49,14 @@ mod tests {
         assert!(options.has("apparmor") && options.has("userns") && !options.has("selinux"));
         assert_eq!(options.seccomp_profile(), Some("default"));
         assert_eq!(parse(&["seccomp"]).seccomp_profile(), Some("default"));
-        assert_eq!(parse(&["name=seccomp,profile=unconfined"]).seccomp_profile(), Some("unconfined"));
-        assert_eq!(parse(&["name=seccomp,profile=/etc/s.json"]).seccomp_profile(), Some("/etc/s.json"));
+        assert_eq!(
+            parse(&["name=seccomp,profile=unconfined"]).seccomp_profile(),
+            Some("unconfined")
+        );
+        assert_eq!(
+            parse(&["name=seccomp,profile=/etc/s.json"]).seccomp_profile(),
+            Some("/etc/s.json")
+        );
         assert_eq!(parse(&[]).seccomp_profile(), None);
     }
 }

@@ -93,10 +93,6 @@ impl<'a> Groups<'a> {
 
     /// Fills the processes and listeners of a container; what is not visible is a gap.
     pub(super) fn fill(&self, reader: Reader<'_>, group: &Group<'_>, container: &mut Container) {
-        let failed = |fact: &str, error: &RootError| {
-            reader.gap(fact, error.gap_cause(), error.to_string());
-        };
-        let mut complete = !self.table.hidden() && group.all.len() <= PROCESSES_MAX;
         if self.table.hidden() {
             let detail = "some processes are hidden from this user; run as root";
             reader.gap("processes", Cause::Permission, detail);
@@ -113,15 +109,13 @@ impl<'a> Groups<'a> {
                 Ok(None) => {}
                 Err((cause, detail)) => {
                     reader.gap("processes", cause, detail);
-                    complete = false;
                 }
             }
         }
-        // A list without those that could not be read would look safer than it is.
-        container.processes = complete.then_some(processes);
-        match self.listeners(group) {
+        container.processes = Some(processes);
+        match self.listeners(reader, group) {
             Ok(listeners) => container.listeners = Some(listeners),
-            Err(error) => failed("listeners", &error),
+            Err(error) => reader.gap("listeners", error.gap_cause(), error.to_string()),
         }
     }
 
@@ -142,7 +136,10 @@ impl<'a> Groups<'a> {
             Err((cause, detail)) => return Err((cause, format!("{program}: {detail}"))),
         };
         let Some(uid) = inside_uid(self.root, entry) else {
-            return Err((Cause::Permission, format!("the user of process {} is not visible", entry.pid)));
+            return Err((
+                Cause::Permission,
+                format!("the user of process {} is not visible", entry.pid),
+            ));
         };
         Ok(Some(Process {
             pid: Some(entry.pid.into()),
@@ -155,12 +152,13 @@ impl<'a> Groups<'a> {
     }
 
     /// Sockets in the container's network that its processes own.
-    fn listeners(&self, group: &Group<'_>) -> Result<Vec<Listener>, RootError> {
+    fn listeners(&self, reader: Reader<'_>, group: &Group<'_>) -> Result<Vec<Listener>, RootError> {
         let sockets = self.sockets_of(group.first.pid)?;
         let mut owners: HashMap<u64, &ProcessEntry> = HashMap::new();
         for process in group.all.iter().rev() {
-            for inode in self.table.socket_inodes(process.pid)? {
-                owners.insert(inode, process);
+            match self.table.socket_inodes(process.pid) {
+                Ok(inodes) => owners.extend(inodes.into_iter().map(|inode| (inode, *process))),
+                Err(error) => reader.gap("listeners", error.gap_cause(), error.to_string()),
             }
         }
         let listener = |socket: &ListeningSocket| {

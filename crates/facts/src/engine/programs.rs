@@ -104,8 +104,7 @@ impl Programs {
         let mut found = 0_u8;
         let mut buffer = vec![0_u8; PIECE];
         let mut kept = 0;
-        loop {
-            let Some(free) = buffer.get_mut(kept..) else { break };
+        while let Some(free) = buffer.get_mut(kept..) {
             let read = program.read(free)?;
             if read == 0 {
                 break;

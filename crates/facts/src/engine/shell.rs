@@ -4,93 +4,47 @@
 //! variables, `sudo`, `env` and `sh -c '…'`, and names what package managers are told to do. It runs nothing
 //! and follows no script file or variable.
 
-/// What a command line does with packages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Packages {
-    /// It fetches lists of packages.
-    pub(super) updates: bool,
-    /// It installs or upgrades packages.
-    pub(super) installs: bool,
-}
+use super::packages::{self, Packages};
 
 /// Shells within shells that are looked into.
 const DEPTH_MAX: usize = 5;
 
-/// Package managers: options that take the next word, commands that update lists, commands that install.
-struct Manager {
-    names: &'static [&'static str],
-    valued: &'static [&'static str],
-    updates: &'static [&'static str],
-    installs: &'static [&'static str],
-}
-
-const MANAGERS: [Manager; 7] = [
-    Manager {
-        names: &["apt-get", "apt", "aptitude"],
-        valued: &["-o", "-c", "-t", "-a", "--option", "--config-file", "--target-release", "--default-release"],
-        updates: &["update"],
-        installs: &["install", "reinstall", "upgrade", "dist-upgrade", "full-upgrade", "safe-upgrade", "build-dep", "satisfy"],
-    },
-    Manager {
-        names: &["apk"],
-        valued: &["-X", "--repository", "-p", "--root", "--keys-dir", "--repositories-file", "--arch", "--cache-dir", "--wait", "--timeout"],
-        updates: &["update"],
-        installs: &["add", "upgrade", "fix"],
-    },
-    Manager {
-        names: &["yum", "dnf", "dnf5", "microdnf", "tdnf"],
-        valued: &["-c", "--config", "-d", "-e", "-x", "--exclude", "--enablerepo", "--disablerepo", "--releasever", "--installroot", "--setopt", "--repo"],
-        updates: &["makecache", "check-update"],
-        installs: &["install", "update", "upgrade", "reinstall", "groupinstall", "localinstall", "group", "distro-sync", "swap", "update-minimal", "upgrade-minimal"],
-    },
-    Manager {
-        names: &["zypper"],
-        valued: &["-R", "--root", "-c", "--config", "-D", "--reposd-dir", "-p", "--plus-repo", "--installroot"],
-        updates: &["refresh", "ref"],
-        installs: &["install", "in", "update", "up", "patch", "dist-upgrade", "dup"],
-    },
-    Manager {
-        names: &["opkg"],
-        valued: &["-f", "--conf", "-d", "--dest", "-o", "--offline-root"],
-        updates: &["update"],
-        installs: &["install", "upgrade"],
-    },
-    Manager {
-        names: &["pip", "pip2", "pip3", "pipx", "conda", "mamba", "gem", "npm", "pnpm"],
-        valued: &["--proxy", "--cache-dir", "--log", "--prefix", "-n", "-p"],
-        updates: &[],
-        installs: &["install", "i", "ci", "add", "update", "upgrade"],
-    },
-    Manager {
-        names: &["yarn"],
-        valued: &["--cwd"],
-        updates: &[],
-        installs: &["add", "install"],
-    },
-];
-
 /// Words that stand before a command and leave it what it is.
 const PREFIXES: [&str; 22] = [
-    "sudo", "env", "exec", "command", "time", "nice", "nohup", "eatmydata", "if", "then", "else", "elif",
-    "do", "while", "until", "!", "{", "builtin", "timeout", "xargs", "doas", "chroot",
+    "sudo",
+    "env",
+    "exec",
+    "command",
+    "time",
+    "nice",
+    "nohup",
+    "eatmydata",
+    "if",
+    "then",
+    "else",
+    "elif",
+    "do",
+    "while",
+    "until",
+    "!",
+    "{",
+    "builtin",
+    "timeout",
+    "xargs",
+    "doas",
+    "chroot",
 ];
 
 /// The last part of a path.
-fn base(word: &str) -> &str {
+pub(super) fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
 /// Whether a word is a shell's program.
 pub(super) fn is_shell(word: &str) -> bool {
-    let shells = ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "cmd", "powershell", "pwsh"];
+    let shells =
+        ["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "cmd", "powershell", "pwsh"];
     shells.contains(&base(word))
-}
-
-/// Whether a word is a package manager's program.
-pub(super) fn is_package_manager(word: &str) -> bool {
-    let name = base(word);
-    ["pacman", "emerge", "xbps-install", "dpkg", "rpm"].contains(&name)
-        || MANAGERS.iter().any(|manager| manager.names.contains(&name))
 }
 
 /// What a command line does with packages.
@@ -115,6 +69,8 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     let mut word: Option<String> = None;
     let mut characters = text.chars().peekable();
     let mut quote = None;
+    // What opened each substitution or group, and the quote that it stands in.
+    let mut nesting: Vec<(char, Option<char>)> = Vec::new();
     while let Some(c) = characters.next() {
         match (quote, c) {
             (Some('\''), '\'') | (Some('"'), '"') => quote = None,
@@ -124,6 +80,19 @@ fn commands(text: &str) -> Vec<Vec<String>> {
                 Some('\n') | None => {}
                 Some(next) => word.get_or_insert_default().push(next),
             },
+            // Substitutions run inside double quotes as well.
+            (_, '`') => {
+                end_command(&mut commands, &mut word);
+                match nesting.pop_if(|(opened, _)| *opened == '`') {
+                    Some((_, outer)) => quote = outer,
+                    None => nesting.push(('`', quote.take())),
+                }
+            }
+            (Some(_), '$') if characters.next_if_eq(&'(').is_some() => {
+                end_command(&mut commands, &mut word);
+                nesting.push(('(', quote.take()));
+            }
+            (Some(_), _) => word.get_or_insert_default().push(c),
             (None, '\'' | '"') => {
                 quote = Some(c);
                 word.get_or_insert_default();
@@ -132,12 +101,15 @@ fn commands(text: &str) -> Vec<Vec<String>> {
                 // A comment to the end of the line.
                 while characters.next_if(|c| *c != '\n').is_some() {}
             }
-            // Substitutions run inside double quotes as well.
-            (_, '`') | (None, ';' | '&' | '|' | '\n' | '(' | ')') => end_command(&mut commands, &mut word),
-            (Some(_), '$') if characters.next_if_eq(&'(').is_some() => {
+            (None, '(') => {
                 end_command(&mut commands, &mut word);
+                nesting.push(('(', None));
             }
-            (Some(_), _) => word.get_or_insert_default().push(c),
+            (None, ')') => {
+                end_command(&mut commands, &mut word);
+                quote = nesting.pop().and_then(|(_, outer)| outer);
+            }
+            (None, ';' | '&' | '|' | '\n') => end_command(&mut commands, &mut word),
             (None, c) if c.is_whitespace() => end_word(&mut commands, &mut word),
             (None, c) => word.get_or_insert_default().push(c),
         }
@@ -173,7 +145,7 @@ fn simple(words: &[String], depth: usize, found: &mut Packages) {
     while let Some(word) = words.peek().copied() {
         let name = base(word);
         let number = word.starts_with(|c: char| c.is_ascii_digit());
-        let path = word.starts_with('/') && !is_shell(word) && !is_package_manager(word);
+        let path = word.starts_with('/') && !is_shell(word) && !packages::is_package_manager(word);
         if PREFIXES.contains(&name) {
             prefixed = true;
         } else if !(is_assignment(word) || prefixed && (word.starts_with('-') || number || path)) {
@@ -186,36 +158,10 @@ fn simple(words: &[String], depth: usize, found: &mut Packages) {
     if is_shell(program) {
         return shell(&rest, depth, found);
     }
-    match program {
-        "eval" => read(&rest.join(" "), depth + 1, found),
-        "pacman" => pacman(&rest, found),
-        "emerge" => {
-            let syncs = rest.contains(&"--sync");
-            found.updates |= syncs;
-            found.installs |= !syncs && rest.iter().any(|word| !word.starts_with('-'));
-        }
-        "emaint" | "emerge-webrsync" => found.updates = true,
-        "xbps-install" => {
-            let packages = rest.iter().any(|word| !word.starts_with('-') || word.contains('u'));
-            found.updates |= !packages;
-            found.installs |= packages;
-        }
-        "dpkg" | "rpm" => {
-            let installs = ["-i", "--install", "-U", "--upgrade", "-ivh", "-Uvh"];
-            found.installs |= rest.iter().any(|word| installs.contains(word));
-        }
-        // `python3 -m pip install …`
-        name if name.starts_with("python") && rest.get(..2) == Some(&["-m", "pip"]) => {
-            found.installs |= rest.contains(&"install");
-        }
-        name => {
-            let manager = MANAGERS.iter().find(|manager| manager.names.contains(&name));
-            let Some(manager) = manager else { return };
-            let Some(command) = subcommand(manager, &rest) else { return };
-            found.updates |= manager.updates.contains(&command);
-            found.installs |= manager.installs.contains(&command);
-        }
+    if program == "eval" {
+        return read(&rest.join(" "), depth + 1, found);
     }
+    packages::read(program, &rest, found);
 }
 
 /// The script of `sh -c '…'`, or the words behind it where the quotes were lost in the history.
@@ -239,35 +185,6 @@ fn shell(rest: &[&str], depth: usize, found: &mut Packages) {
     }
 }
 
-/// The first word that is neither an option nor an option's value.
-fn subcommand<'w>(manager: &Manager, words: &[&'w str]) -> Option<&'w str> {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if !word.starts_with('-') {
-            return Some(word);
-        }
-        if manager.valued.contains(word) {
-            words.next();
-        }
-    }
-    None
-}
-
-fn pacman(words: &[&str], found: &mut Packages) {
-    let short = |letter: char| {
-        words.iter().any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(letter))
-    };
-    let long = |name: &str| words.contains(&name);
-    let packages = words.iter().any(|word| !word.starts_with('-'));
-    if short('U') || long("--upgrade") {
-        found.installs = true;
-    }
-    if short('S') || long("--sync") {
-        found.updates |= short('y') || long("--refresh");
-        found.installs |= packages || short('u') || long("--sysupgrade");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +202,10 @@ mod tests {
             ("/bin/sh -c apt-get -y -qq update && rm -rf /x", (true, false)),
             ("/bin/sh -c apt-get update && apt-get install -y curl", (true, true)),
             ("/bin/sh -c apt-get update;apt-get install -y curl", (true, true)),
-            ("/bin/sh -c set -eux; \tapt-get update; \tapt-get -o X::Y=1 install -y --no-install-recommends a", (true, true)),
+            (
+                "/bin/sh -c set -eux; \tapt-get update; \tapt-get -o X::Y=1 install -y --no-install-recommends a",
+                (true, true),
+            ),
             ("/bin/sh -c DEBIAN_FRONTEND=noninteractive apt-get -o Debug=1 update", (true, false)),
             ("/bin/bash -o pipefail -c apt update", (true, false)),
             ("/bin/sh -c sudo -E /usr/bin/apt-get update", (true, false)),
@@ -297,6 +217,8 @@ mod tests {
             ("/bin/sh -c # apt-get update\ntrue", (false, false)),
             ("/bin/sh -c apt-get \\\n  update", (true, false)),
             ("/bin/sh -c x=\"$(apt-get update)\"", (true, false)),
+            ("/bin/sh -c x=\"$(date)\" && apt-get update", (true, false)),
+            ("/bin/sh -c x=\"`date`\" && apt-get update", (true, false)),
             ("apk update", (true, false)),
             ("/bin/sh -c apk add --no-cache curl", (false, true)),
             ("/bin/sh -c apk --no-cache -X http://m update", (true, false)),

@@ -5,12 +5,28 @@
 
 use haechi_core::facts::BuildStep;
 
+use super::packages::{self, Packages};
 use super::shell;
 
 /// Keywords of a Dockerfile that leave a step.
 const KEYWORDS: [&str; 17] = [
-    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
-    "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME",
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
 ];
 /// The one keyword that is not in the list above for want of a shorter line.
 const WORKDIR: &str = "WORKDIR";
@@ -27,7 +43,7 @@ pub(super) fn step(created_by: &str, size: i64) -> BuildStep {
         _ => created_by.get(..created_by.floor_char_boundary(INSTRUCTION_MAX)).unwrap_or_default(),
     };
     let (keyword, rest) = split(created_by);
-    let runs = if keyword == "RUN" { shell::packages(command(rest)) } else { shell::Packages::default() };
+    let runs = if keyword == "RUN" { shell::packages(command(rest)) } else { Packages::default() };
     let instruction = match keyword {
         "ENV" => crate::redact::variables(created_by),
         _ => crate::redact::text(created_by),
@@ -60,7 +76,7 @@ fn split(created_by: &str) -> (&'static str, &str) {
         && (first.starts_with('|')
             || shell::is_shell(first)
             // The classic builder writes `RUN ["apt-get", "update"]` without any mark.
-            || shell::is_package_manager(first));
+            || packages::is_package_manager(first));
     if is_run { ("RUN", text) } else { ("", text) }
 }
 
@@ -71,7 +87,7 @@ fn command(rest: &str) -> &str {
     }
     // A build argument's value may have spaces, so the command begins at the first shell.
     rest.split_whitespace()
-        .find(|word| shell::is_shell(word) || shell::is_package_manager(word))
+        .find(|word| shell::is_shell(word) || packages::is_package_manager(word))
         .and_then(|word| rest.find(word))
         .and_then(|at| rest.get(at..))
         .unwrap_or(rest)
@@ -86,7 +102,11 @@ fn add_kind(rest: &str) -> &'static str {
         .collect();
     let sources = words.get(..words.len().saturating_sub(1)).unwrap_or_default();
     if let [source, "in"] = sources {
-        return if source.starts_with("dir:") || source.starts_with("multi:") { "plain" } else { "" };
+        return if source.starts_with("dir:") || source.starts_with("multi:") {
+            "plain"
+        } else {
+            ""
+        };
     }
     if let (Some(source), None) = (sources.first(), sources.get(1))
         && source.starts_with("file:")
@@ -107,7 +127,9 @@ fn add_kind(rest: &str) -> &'static str {
 }
 
 fn is_remote(source: &str) -> bool {
-    ["http://", "https://", "git://", "git@", "ssh://", "ftp://"].iter().any(|s| source.starts_with(s))
+    ["http://", "https://", "git://", "git@", "ssh://", "ftp://"]
+        .iter()
+        .any(|s| source.starts_with(s))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! has been in use is the store's knowledge, so with auto-lock those two facts stay absent here.
 
 use base64::Engine as _;
-use haechi_core::facts::{Listener, Service, Snapshot, Swarm};
+use haechi_core::facts::{Listener, Snapshot, Swarm};
 use haechi_core::finding::{Cause, SubjectKind};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -24,8 +24,18 @@ use crate::redact;
 const DATA_PORT: u16 = 4789;
 /// Facts that only a manager can tell.
 const OF_MANAGERS: [&str; 12] = [
-    "id", "managers", "nodes", "created_at", "age_days", "auto_lock", "unlock_key_hash", "node_cert_days",
-    "ca_age_days", "secrets", "suspicious_configs", "services",
+    "id",
+    "managers",
+    "nodes",
+    "created_at",
+    "age_days",
+    "auto_lock",
+    "unlock_key_hash",
+    "node_cert_days",
+    "ca_age_days",
+    "secrets",
+    "suspicious_configs",
+    "services",
 ];
 
 /// What a manager was asked.
@@ -105,7 +115,7 @@ pub(super) fn fill(
     fill_addresses(scene, daemon, info, &mut swarm);
     match asked {
         Some(asked) => {
-            snapshot.services = services(scene, &asked);
+            snapshot.services = super::services::build(scene, asked.services.clone());
             swarm.services = count(scene, &asked.services, "services");
             fill_manager(scene, asked, &mut swarm);
         }
@@ -202,7 +212,9 @@ fn fill_manager(scene: Scene<'_>, asked: Asked, swarm: &mut Swarm) {
     match &asked.swarm {
         Ok(value) => fill_cluster(scene, value, swarm),
         Err(error) => {
-            for fact in ["id", "created_at", "age_days", "auto_lock", "node_cert_days", "ca_age_days"] {
+            for fact in
+                ["id", "created_at", "age_days", "auto_lock", "node_cert_days", "ca_age_days"]
+            {
                 keep(fact, error);
             }
         }
@@ -215,7 +227,12 @@ fn fill_manager(scene: Scene<'_>, asked: Asked, swarm: &mut Swarm) {
         }
         Ok(None) => {
             for fact in ["nodes", "managers"] {
-                gaps.record(SubjectKind::Swarm, fact, Cause::Missing, "the list of nodes is malformed");
+                gaps.record(
+                    SubjectKind::Swarm,
+                    fact,
+                    Cause::Missing,
+                    "the list of nodes is malformed",
+                );
             }
         }
         Err(error) => ["nodes", "managers"].iter().for_each(|fact| keep(fact, error)),
@@ -322,48 +339,6 @@ fn suspicious_configs(configs: &[Value]) -> Vec<String> {
     let mut names: Vec<String> = configs.iter().filter(suspicious).map(name).collect();
     names.sort();
     names
-}
-
-/// The services, sorted by name; `None` with a gap if they are not known.
-fn services(scene: Scene<'_>, asked: &Asked) -> Option<Vec<Service>> {
-    let items = super::items(scene.gaps, SubjectKind::Service, asked.services.clone(), "")?;
-    let mut services: Vec<Service> = items.iter().map(|item| service(scene, item)).collect();
-    services.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-    Some(services)
-}
-
-fn service(scene: Scene<'_>, value: &Value) -> Service {
-    let id = text_at(value, "ID");
-    let reader = Reader::new(value, scene.gaps, SubjectKind::Service, id);
-    let spec = "Spec.TaskTemplate.ContainerSpec";
-    let labels = || {
-        let mut labels = reader.map("Spec.Labels", "suspicious_labels")?;
-        labels.extend(reader.map(&format!("{spec}.Labels"), "suspicious_labels")?);
-        let suspicious = |(name, value): &(String, String)| {
-            redact::secret_kind(name, value).is_some() || redact::holds_secret(value)
-        };
-        let mut names: Vec<String> =
-            labels.into_iter().filter(suspicious).map(|(name, _)| name).collect();
-        names.sort();
-        names.dedup();
-        Some(names)
-    };
-    let secrets = || {
-        let name = |secret: &Value| text_at(secret, "SecretName").to_owned();
-        let secrets = reader.list(&format!("{spec}.Secrets"), "secrets")?;
-        Some(secrets.iter().map(name).collect())
-    };
-    Service {
-        id: Some(id.to_owned()),
-        name: reader.text("Spec.Name", "name", Absent::Unknown),
-        // A service that runs a plugin or is attached to a network has no container.
-        image_ref: reader.text(&format!("{spec}.Image"), "image_ref", Absent::Means("")),
-        env: reader
-            .texts(&format!("{spec}.Env"), "env")
-            .map(|variables| redact::environment(&variables)),
-        suspicious_labels: labels(),
-        secrets: secrets(),
-    }
 }
 
 #[cfg(test)]

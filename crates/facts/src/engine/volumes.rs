@@ -64,7 +64,9 @@ fn bound_path(volume: &Value) -> Option<String> {
     [Some(device), lower]
         .into_iter()
         .flatten()
-        .find(|path| path.starts_with('/') && !(network || path.starts_with("//") && kind != "none"))
+        .find(|path| {
+            path.starts_with('/') && !(network || path.starts_with("//") && kind != "none")
+        })
         .map(str::to_owned)
 }
 
@@ -133,7 +135,8 @@ fn volume(
         Some(path) => Some(path.to_owned()),
     };
     let generated = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let labelled = item.get("Labels").is_some_and(|l| l.get("com.docker.volume.anonymous").is_some());
+    let labelled =
+        item.get("Labels").is_some_and(|l| l.get("com.docker.volume.anonymous").is_some());
     Volume {
         name: Some(name.to_owned()),
         driver: Some(text_at(item, "Driver").to_owned()),
@@ -180,9 +183,18 @@ mod tests {
     #[test]
     fn local_volumes_that_show_a_path_of_the_host_are_told() {
         let bound = |options: Value| bound_path(&json!({"Driver": "local", "Options": options}));
-        assert_eq!(bound(json!({"type": "none", "o": "bind", "device": "/etc"})).as_deref(), Some("/etc"));
-        assert_eq!(bound(json!({"type": "none", "o": "rbind", "device": "//etc"})).as_deref(), Some("//etc"));
-        assert_eq!(bound(json!({"type": "ext4", "device": "/dev/sda1"})).as_deref(), Some("/dev/sda1"));
+        assert_eq!(
+            bound(json!({"type": "none", "o": "bind", "device": "/etc"})).as_deref(),
+            Some("/etc")
+        );
+        assert_eq!(
+            bound(json!({"type": "none", "o": "rbind", "device": "//etc"})).as_deref(),
+            Some("//etc")
+        );
+        assert_eq!(
+            bound(json!({"type": "ext4", "device": "/dev/sda1"})).as_deref(),
+            Some("/dev/sda1")
+        );
         let overlay = json!({"type": "overlay", "device": "overlay", "o": "lowerdir=/etc:/x,ro"});
         assert_eq!(bound(overlay).as_deref(), Some("/etc"));
         assert_eq!(bound(json!({"type": "nfs", "o": "addr=h", "device": ":/x"})), None);

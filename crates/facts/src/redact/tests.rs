@@ -48,7 +48,10 @@ fn command_lines_lose_their_secrets_and_nothing_else() {
         ("app --verbose --password 'a b' x", "app --verbose --password [redacted] x"),
         ("FOO_TOKEN=abc app", "FOO_TOKEN=[redacted] app"),
         ("export A_SECRET=\"a\"b'c d'; run", "export A_SECRET=[redacted]; run"),
-        (r#"curl -d {"password":"x","user":"y"} u"#, r#"curl -d {"password":[redacted],"user":"y"} u"#),
+        (
+            r#"curl -d {"password":"x","user":"y"} u"#,
+            r#"curl -d {"password":[redacted],"user":"y"} u"#,
+        ),
         ("curl -u me:pw https://x", "curl -u me:[redacted] https://x"),
         ("curl -H 'Authorization: Bearer abc.def'", "curl -H 'Authorization: Bearer [redacted]'"),
         ("git clone https://me:pw@h/r", "git clone https://me:[redacted]@h/r"),

@@ -167,20 +167,15 @@ impl View<'_> {
     }
 
     fn names(&self, findings: &[&Finding<String>], max: usize) -> Names {
-        let shown: Vec<_> =
-            findings.iter().take(max).map(|f| shown(&f.subject.name)).collect();
+        let shown: Vec<_> = findings.iter().take(max).map(|f| shown(&f.subject.name)).collect();
         let more = self.labels.more(findings.len().saturating_sub(shown.len()));
         Names { shown, more }
     }
 
     fn fixes(&self, findings: &[&Finding<String>]) -> Fixes {
-        let lines = |fix: &&str| visible_lines(fix).collect::<Vec<_>>().join("\n");
-        let all: Vec<_> = fixes(findings).iter().map(lines).collect();
+        let all: Vec<_> = fixes(findings).into_iter().map(shown).collect();
         let label = self.labels.with(key::FIXES_ALL, &[("n", &all.len().to_string())]);
-        Fixes {
-            first: all.first().cloned(),
-            all: (all.len() > 1).then(|| (label, all.join("\n"))),
-        }
+        Fixes { first: all.first().cloned(), all: (all.len() > 1).then(|| (label, all.join("\n"))) }
     }
 }
 

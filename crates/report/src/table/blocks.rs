@@ -14,7 +14,8 @@ impl Table<'_> {
     pub(super) fn failing(&mut self, group: &CheckGroup<'_>) -> Done {
         self.check_title(Status::Fail, group)?;
         let subjects = self.count_subjects(&group.findings);
-        let line = format!("{} · {} · {subjects}", visible(group.check), self.labels.area(group.area));
+        let line =
+            format!("{} · {} · {subjects}", visible(group.check), self.labels.area(group.area));
         self.sheet.text(2, &line, Style::Dim)?;
         self.evidence(group, if self.verbose { usize::MAX } else { SUBJECTS_MAX })?;
         self.mend(group)
@@ -22,7 +23,8 @@ impl Table<'_> {
 
     /// The symbol, title and benchmark items of a check.
     pub(super) fn check_title(&mut self, status: Status, group: &CheckGroup<'_>) -> Done {
-        let style = if status == Status::Fail { Style::Of(group.severity) } else { Style::of(status) };
+        let style =
+            if status == Status::Fail { Style::Of(group.severity) } else { Style::of(status) };
         let items = visible(&group.items.join(" ")).into_owned();
         let title = visible(&group.title).into_owned();
         let room = self.sheet.width().saturating_sub(2 + width(&title));
@@ -90,10 +92,8 @@ impl Table<'_> {
         let shown = if self.verbose { usize::MAX } else { FIXES_MAX };
         let columns = self.label_columns();
         for (n, fix) in fixes.iter().take(shown).enumerate() {
-            for (line, text) in visible_lines(fix).enumerate() {
-                let label = if n + line == 0 { self.labels.get(key::FIX) } else { "" };
-                self.sheet.verbatim(2, label, columns, &text)?;
-            }
+            let label = if n == 0 { self.labels.get(key::FIX) } else { "" };
+            self.sheet.verbatim(2, label, columns, &visible(fix))?;
         }
         self.more(2 + columns, fixes.len().saturating_sub(shown))
     }

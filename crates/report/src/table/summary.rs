@@ -7,11 +7,19 @@ use haechi_core::{Area, Report, Severity, Status};
 use super::{Done, MOVED_MAX, Table};
 use crate::labels::{Labels, key, points};
 use crate::layout::{Align, bar, width};
-use crate::sheet::{Cell, Grid, Style, cell, span, symbol};
+use crate::sheet::{Cell, Grid, Sheet, Style, cell, span, symbol};
 
-/// Below this width the areas are written as lines, not as columns.
-const COLUMNS_FROM: usize = 76;
+/// Narrower, a bar says nothing; wider, it takes the eye from the numbers.
+const BAR_MIN: usize = 5;
 const BAR_MAX: usize = 24;
+
+/// A line of the summary.
+struct AreaRow {
+    name: &'static str,
+    score: Option<f64>,
+    counts: Counts,
+    worst: Option<Severity>,
+}
 
 impl Table<'_> {
     pub(super) fn head(&mut self) -> Done {
@@ -19,10 +27,8 @@ impl Table<'_> {
         let product = self.labels.get(key::PRODUCT);
         let title = visible(&report.benchmark_title);
         self.sheet.field(0, product, width(product) + 2, Style::Bold, &title, Style::Plain)?;
-        // Glued, so that a line is broken only between the parts.
-        let parts = host_parts(report, &self.labels).map(|part| part.replace(' ', "\u{a0}"));
-        let parts: Vec<_> = parts.collect();
-        self.sheet.text(0, &parts.join("\u{a0}· "), Style::Plain)?;
+        let parts: Vec<_> = host_parts(report, &self.labels).collect();
+        self.sheet.parts(0, &parts.join(" · "), Style::Plain)?;
         let line = self.labels.with(
             key::TAKEN,
             &[
@@ -32,32 +38,44 @@ impl Table<'_> {
                 ("policy", &policy_name(report, &self.labels)),
             ],
         );
-        self.sheet.text(0, &line, Style::Dim)?;
+        self.sheet.parts(0, &line, Style::Dim)?;
         self.sheet.blank()
     }
 
     pub(super) fn areas(&mut self) -> Done {
-        let total = self.report.score.total;
-        let findings = self.report.summary.findings;
-        let worst = self.report.summary.failing.keys().next_back().copied();
+        let summary = &self.report.summary;
         let mut rows: Vec<_> = Area::ALL
             .iter()
-            .map(|area| {
-                let summary = &self.report.summary;
-                (
-                    self.labels.area(*area),
-                    self.report.score.areas.get(area).copied().flatten(),
-                    summary.areas.get(area).copied().unwrap_or_default(),
-                    summary.failing_by_area.get(area).and_then(|s| s.keys().next_back().copied()),
-                )
+            .map(|area| AreaRow {
+                name: self.labels.area(*area),
+                score: self.report.score.areas.get(area).copied().flatten(),
+                counts: summary.areas.get(area).copied().unwrap_or_default(),
+                worst: summary
+                    .failing_by_area
+                    .get(area)
+                    .and_then(|by_severity| by_severity.keys().next_back().copied()),
             })
             .collect();
-        rows.push((self.labels.get(key::TOTAL), total, findings, worst));
-        if self.sheet.width() < COLUMNS_FROM { self.area_lines(&rows) } else { self.area_grid(&rows) }
+        rows.push(AreaRow {
+            name: self.labels.get(key::TOTAL),
+            score: self.report.score.total,
+            counts: summary.findings,
+            worst: summary.failing.keys().next_back().copied(),
+        });
+        // The bar takes what the other columns leave; without room for these, lines are written.
+        let without_bar = self.area_rows(&rows, 0);
+        let taken = Sheet::width_of(&without_bar);
+        let left = self.sheet.width().saturating_sub(taken).min(BAR_MAX);
+        if taken > self.sheet.width() {
+            return self.area_lines(&rows);
+        }
+        let rows = if left < BAR_MIN { without_bar } else { self.area_rows(&rows, left) };
+        use Align::{Left, Right};
+        let columns = [Left, Right, Left, Right, Right, Right, Right, Right, Left];
+        self.sheet.grid(0, &Grid { columns: &columns, flexible: 8, rows })
     }
 
-    fn area_grid(&mut self, rows: &[(&str, Option<f64>, Counts, Option<Severity>)]) -> Done {
-        let columns = self.sheet.width().saturating_sub(COLUMNS_FROM - 4).min(BAR_MAX);
+    fn area_rows(&self, rows: &[AreaRow], bar: usize) -> Vec<Vec<Cell>> {
         let mut head = vec![
             cell("", Style::Dim),
             cell(self.labels.get(key::SCORE), Style::Dim),
@@ -66,24 +84,22 @@ impl Table<'_> {
         head.extend(Status::WORST_FIRST.map(|s| cell(self.short(s), Style::Dim)));
         head.push(cell(self.labels.get(key::WORST), Style::Dim));
         let mut grid = vec![head];
-        for (n, (name, score, counts, worst)) in rows.iter().enumerate() {
+        for (n, area) in rows.iter().enumerate() {
             let style = if n + 1 == rows.len() { Style::Bold } else { Style::Plain };
             let mut row = vec![
-                cell(*name, style),
-                cell(self.labels.score(*score), style),
-                self.score_bar(*score, columns),
+                cell(area.name, style),
+                cell(self.labels.score(area.score), style),
+                self.score_bar(area.score, bar),
             ];
-            row.extend(Status::WORST_FIRST.map(|s| count_cell(counts, s)));
-            row.push(self.worst(*worst));
+            row.extend(Status::WORST_FIRST.map(|s| count_cell(&area.counts, s)));
+            row.push(self.worst(area.worst));
             grid.push(row);
         }
-        use Align::{Left, Right};
-        let align = [Left, Right, Left, Right, Right, Right, Right, Right, Left];
-        self.sheet.grid(0, &Grid { columns: &align, flexible: 8, rows: grid })
+        grid
     }
 
-    fn area_lines(&mut self, rows: &[(&str, Option<f64>, Counts, Option<Severity>)]) -> Done {
-        for (name, score, counts, worst) in rows {
+    fn area_lines(&mut self, rows: &[AreaRow]) -> Done {
+        for AreaRow { name, score, counts, worst } in rows {
             let mut spans = vec![
                 span(*name, Style::Bold),
                 span("  ", Style::Plain),
@@ -97,7 +113,7 @@ impl Table<'_> {
                 .filter(|s| counts.of(**s) > 0)
                 .map(|s| format!("{} {} {}", symbol(*s), self.short(*s), counts.of(*s)))
                 .collect();
-            self.sheet.text(2, &counts.join("  "), Style::Plain)?;
+            self.sheet.parts(2, &counts.join(" · "), Style::Plain)?;
         }
         Ok(())
     }
@@ -138,7 +154,11 @@ impl Table<'_> {
                 cell(format!("{} → {}", pair(moved.before), pair(moved.after)), Style::Dim),
             ]
         });
-        let grid = Grid { columns: &[Align::Right, Align::Left, Align::Left], flexible: 1, rows: rows.collect() };
+        let grid = Grid {
+            columns: &[Align::Right, Align::Left, Align::Left],
+            flexible: 1,
+            rows: rows.collect(),
+        };
         self.sheet.grid(2, &grid)?;
         self.more(2, movement.moved.len().saturating_sub(shown))
     }
@@ -183,7 +203,9 @@ pub(crate) fn host_parts(report: &Report<String>, labels: &Labels) -> impl Itera
     let kernel = some(&host.kernel).map(|k| labels.with(key::KERNEL, &[("release", &k)]));
     let images =
         (host.images >= 0).then(|| labels.with(key::IMAGES, &[("n", &host.images.to_string())]));
-    [some(&host.name), some(&host.os), kernel, Some(engine), containers, images].into_iter().flatten()
+    [some(&host.name), some(&host.os), kernel, Some(engine), containers, images]
+        .into_iter()
+        .flatten()
 }
 
 /// The policy in words.

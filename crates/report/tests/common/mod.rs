@@ -2,6 +2,7 @@
 //! and a large one that looks like a busy host.
 
 #![allow(dead_code, reason = "each test uses a part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a sample may stop at once")]
 
 mod content;
 
@@ -51,16 +52,28 @@ impl Check {
             area: self.area,
             severity: self.severity,
             status,
-            subject: Subject { kind: self.kind, name: name.into(), id: format!("{:012x}", hash(name)) },
+            subject: Subject {
+                kind: self.kind,
+                name: name.into(),
+                id: format!("{:012x}", hash(name)),
+            },
             evidence: vec![Evidence {
-                seen: if unverified { "nothing".into() } else { self.seen[bad].replace("{name}", name) },
+                seen: if unverified {
+                    "nothing".into()
+                } else {
+                    self.seen[bad].replace("{name}", name)
+                },
                 expected: self.expected.clone(),
                 source: self.source.into(),
             }],
             cause: unverified.then_some(Cause::Permission),
             reason: match status {
-                Status::Unverified => Some(Text::new("The kernel refused to answer.", "커널이 응답을 거부했습니다.")),
-                Status::NotApplicable => Some(Text::new("There is none on this host.", "이 호스트에는 없습니다.")),
+                Status::Unverified => {
+                    Some(Text::new("The kernel refused to answer.", "커널이 응답을 거부했습니다."))
+                }
+                Status::NotApplicable => {
+                    Some(Text::new("There is none on this host.", "이 호스트에는 없습니다."))
+                }
                 _ => None,
             },
             accepted: (status == Status::Excepted).then(|| Accepted {
@@ -69,7 +82,9 @@ impl Check {
                 expires: "2026-12-31".parse().unwrap(),
             }),
             remediation: self.remediation.clone(),
-            fix: (status == Status::Fail).then(|| self.fix.map(|f| f.replace("{name}", name))).flatten(),
+            fix: (status == Status::Fail)
+                .then(|| self.fix.map(|f| f.replace("{name}", name)))
+                .flatten(),
             policy_defaults: Vec::new(),
         }
     }
@@ -77,7 +92,9 @@ impl Check {
 
 /// A small number that depends on a text and on nothing else.
 pub fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)) >> 16
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+        >> 16
 }
 
 fn report(title: &str, items: Vec<Item>, containers: i64) -> Report {
@@ -101,7 +118,9 @@ fn report(title: &str, items: Vec<Item>, containers: i64) -> Report {
         collect_ms: 1240,
         evaluate_ms: 87,
         policy: "/etc/haechi/policy.toml".into(),
-        policy_defaults: ["limits.restart_retries_max", "registries.approved", "swarm.needed"].map(String::from).to_vec(),
+        policy_defaults: ["limits.restart_retries_max", "registries.approved", "swarm.needed"]
+            .map(String::from)
+            .to_vec(),
         summary: Summary::of(&items),
         movement: Some(score.movement("2026-04-30T09:12:01Z", &before)),
         score,
@@ -133,8 +152,20 @@ fn gaps() -> Vec<Gap> {
         detail: detail.into(),
     };
     vec![
-        gap(SubjectKind::Host, "", "audit.loaded", Cause::Permission, "netlink: Operation not permitted; run as root"),
-        gap(SubjectKind::Container, HOSTILE[4], "processes", Cause::TimedOut, "no answer within 5 s"),
+        gap(
+            SubjectKind::Host,
+            "",
+            "audit.loaded",
+            Cause::Permission,
+            "netlink: Operation not permitted; run as root",
+        ),
+        gap(
+            SubjectKind::Container,
+            HOSTILE[4],
+            "processes",
+            Cause::TimedOut,
+            "no answer within 5 s",
+        ),
     ]
 }
 
@@ -151,24 +182,61 @@ pub fn small() -> Report {
     let environment = text("1 Host configuration", "1 호스트 구성");
     let images = text("4 Container images", "4 컨테이너 이미지");
     let runtime = text("5 Container runtime", "5 컨테이너 실행");
-    let mut memory_findings: Vec<_> = HOSTILE.iter().map(|n| memory.decide(n, Status::Fail)).collect();
+    let mut memory_findings: Vec<_> =
+        HOSTILE.iter().map(|n| memory.decide(n, Status::Fail)).collect();
     memory_findings.push(memory.decide("api-1", Status::Pass));
     memory_findings.push(memory.decide("api-2", Status::Pass));
     memory_findings.extend(["w-1", "w-2", "w-3"].map(|n| memory.decide(n, Status::Fail)));
-    let mut scan = find("image-vulnerabilities-patched").decide("registry.example.com/shop/web:1.4", Status::Unverified);
+    let mut scan = find("image-vulnerabilities-patched")
+        .decide("registry.example.com/shop/web:1.4", Status::Unverified);
     scan.cause = Some(Cause::NeedsDatabase);
-    scan.reason = Some(text("There is no vulnerability database yet.", "취약점 데이터베이스가 아직 없습니다."));
+    scan.reason = Some(text(
+        "There is no vulnerability database yet.",
+        "취약점 데이터베이스가 아직 없습니다.",
+    ));
     let item = |id: &str, check: &Check, section: &Text, findings| {
         Item::new(id.into(), check.title.clone(), section.clone(), findings)
     };
     let items = vec![
         item("1.1", &partition, &environment, vec![partition.decide("prod-web-01", Status::Fail)]),
-        item("1.5", &find("audit-engine"), &environment, vec![find("audit-engine").decide("prod-web-01", Status::Unverified)]),
-        item("2.5", &find("engine-not-aufs"), &environment, vec![find("engine-not-aufs").decide("prod-web-01", Status::Pass)]),
-        item("2.19", &find("network-overlay-encrypted"), &environment, vec![find("network-overlay-encrypted").decide("prod-web-01", Status::NotApplicable)]),
+        item(
+            "1.5",
+            &find("audit-engine"),
+            &environment,
+            vec![find("audit-engine").decide("prod-web-01", Status::Unverified)],
+        ),
+        item(
+            "2.5",
+            &find("engine-not-aufs"),
+            &environment,
+            vec![find("engine-not-aufs").decide("prod-web-01", Status::Pass)],
+        ),
+        item(
+            "2.19",
+            &find("network-overlay-encrypted"),
+            &environment,
+            vec![find("network-overlay-encrypted").decide("prod-web-01", Status::NotApplicable)],
+        ),
         item("4.4", &find("image-vulnerabilities-patched"), &images, vec![scan]),
-        item("4.6", &healthcheck, &images, vec![healthcheck.decide("<b>bold</b>/img:latest", Status::Fail), healthcheck.decide("redis:8", Status::Pass)]),
-        item("5.4", &privileged, &runtime, vec![privileged.decide("웹-서버", Status::Fail), privileged.decide("@batch", Status::Excepted), privileged.decide("api-1", Status::Pass)]),
+        item(
+            "4.6",
+            &healthcheck,
+            &images,
+            vec![
+                healthcheck.decide("<b>bold</b>/img:latest", Status::Fail),
+                healthcheck.decide("redis:8", Status::Pass),
+            ],
+        ),
+        item(
+            "5.4",
+            &privileged,
+            &runtime,
+            vec![
+                privileged.decide("웹-서버", Status::Fail),
+                privileged.decide("@batch", Status::Excepted),
+                privileged.decide("api-1", Status::Pass),
+            ],
+        ),
         item("5.10", &memory, &runtime, memory_findings),
         item("5.31", &socket, &runtime, vec![socket.decide("ci-runner", Status::Excepted)]),
     ];
@@ -177,11 +245,15 @@ pub fn small() -> Report {
 
 /// About a hundred items over `containers` containers.
 pub fn large(containers: usize) -> Report {
-    let services = ["web", "api", "worker", "redis", "postgres", "mail", "search", "결제", "batch", "metrics"];
-    let names: Vec<String> =
-        (0..containers).map(|n| format!("shop-{}-{}", services[n % services.len()], n / services.len() + 1)).collect();
+    let services =
+        ["web", "api", "worker", "redis", "postgres", "mail", "search", "결제", "batch", "metrics"];
+    let names: Vec<String> = (0..containers)
+        .map(|n| format!("shop-{}-{}", services[n % services.len()], n / services.len() + 1))
+        .collect();
     let images: Vec<String> = (0..21)
-        .map(|n| format!("registry.example.com/shop/{}:2026.{}", services[n % services.len()], n + 1))
+        .map(|n| {
+            format!("registry.example.com/shop/{}:2026.{}", services[n % services.len()], n + 1)
+        })
         .collect();
     let mut items: Vec<Item> = Vec::new();
     let mut section = Text::default();
@@ -198,7 +270,8 @@ pub fn large(containers: usize) -> Report {
             .iter()
             .map(|name| {
                 // Some checks fail rarely, some often; one subject in many is accepted or unverified.
-                let (of_check, of_pair) = (hash(check.id) % 100, hash(&format!("{}{name}", check.id)) % 100);
+                let (of_check, of_pair) =
+                    (hash(check.id) % 100, hash(&format!("{}{name}", check.id)) % 100);
                 let status = match of_pair {
                     0 => Status::Unverified,
                     1 if of_check > 40 => Status::Excepted,
@@ -209,7 +282,8 @@ pub fn large(containers: usize) -> Report {
                 };
                 let mut finding = check.decide(name, status);
                 let causes = [Cause::Permission, Cause::NeedsDatabase, Cause::NotObserved];
-                finding.cause = finding.cause.map(|_| causes[usize::try_from(of_check % 3).unwrap()]);
+                finding.cause =
+                    finding.cause.map(|_| causes[usize::try_from(of_check % 3).unwrap()]);
                 finding
             })
             .collect();

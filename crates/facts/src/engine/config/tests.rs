@@ -1,9 +1,9 @@
 //! Which place wins, and when nothing is known.
 
 use super::*;
+use crate::engine::daemon::Running;
 use crate::gaps::Gaps;
 use crate::root::Root;
-use crate::engine::daemon::Running;
 use jiff::{SignedDuration, Timestamp};
 
 struct Case {
@@ -65,8 +65,10 @@ fn bool_of(setting: &Option<SettingBool>) -> (bool, &str) {
 #[test]
 fn defaults_files_and_flags_are_merged() {
     let (engine, gaps) = run(Case {
-        json: Some(r#"{"userland-proxy": false, "log-opts": {"max-size": "1m"}, "default-ulimits":
-            {"nofile": {"Name": "nofile", "Hard": 20, "Soft": 10}}, "hosts": ["unix:///x"], "tlsverify": true}"#),
+        json: Some(
+            r#"{"userland-proxy": false, "log-opts": {"max-size": "1m"}, "default-ulimits":
+            {"nofile": {"Name": "nofile", "Hard": 20, "Soft": 10}}, "hosts": ["unix:///x"], "tlsverify": true}"#,
+        ),
         line: "dockerd --icc=false --log-level debug --storage-opt dm.basesize=20G",
         ..Case::default()
     });
@@ -101,10 +103,15 @@ fn a_file_changed_after_the_start_proves_nothing() {
     assert_eq!(bool_of(&config.live_restore), (false, "API"));
     assert_eq!(config.userland_proxy, None);
     assert_eq!(config.iptables, None, "the default may have been changed back");
-    assert!(gaps.iter().any(|(fact, detail)| fact == "config.userland_proxy"
-        && detail.contains("restart the daemon")));
+    assert!(
+        gaps.iter().any(|(fact, detail)| fact == "config.userland_proxy"
+            && detail.contains("restart the daemon"))
+    );
     let said = engine.contradictions.unwrap();
-    assert!(said.contains(&"icc: daemon.json says false, the default bridge says true".to_owned()), "{said:?}");
+    assert!(
+        said.contains(&"icc: daemon.json says false, the default bridge says true".to_owned()),
+        "{said:?}"
+    );
     assert_eq!(engine.daemon_json.unwrap().changed_after_start, Some(true));
 }
 
@@ -118,7 +125,9 @@ fn a_broken_file_leaves_only_what_others_confirm() {
     let config = engine.config.unwrap();
     assert_eq!(bool_of(&config.userland_proxy), (false, "command line"));
     assert_eq!(config.icc, None);
-    assert!(gaps.iter().any(|(fact, detail)| fact == "config.icc" && detail.contains("line 1 column")));
+    assert!(
+        gaps.iter().any(|(fact, detail)| fact == "config.icc" && detail.contains("line 1 column"))
+    );
     let file = engine.daemon_json.unwrap();
     assert_eq!((file.exists, file.valid), (Some(true), Some(false)));
     assert_eq!(engine.unknown_keys, None);

@@ -123,7 +123,8 @@ impl View<'_> {
     fn check(&self, item: &Item<String>, findings: &[&Finding<String>]) -> Option<CheckView> {
         let first = findings.first()?;
         let ground = same_ground(findings);
-        let title = shared(findings, |f| &f.title).map_or_else(|| shown(&first.title), |t| shown(&t));
+        let title =
+            shared(findings, |f| &f.title).map_or_else(|| shown(&first.title), |t| shown(&t));
         let (open, quiet): (Vec<_>, Vec<_>) = by_evidence(findings)
             .iter()
             .map(|same| self.block(same, ground.is_some()))

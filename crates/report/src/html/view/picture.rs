@@ -71,7 +71,8 @@ impl View<'_> {
         if host.containers >= 0 {
             let (all, running) = (host.containers.to_string(), host.running.to_string());
             let words = if host.running >= 0 { key::COUNT_RUNNING } else { key::COUNT };
-            facts.push((key::FACT_CONTAINERS, t.with(words, &[("n", &all), ("running", &running)])));
+            facts
+                .push((key::FACT_CONTAINERS, t.with(words, &[("n", &all), ("running", &running)])));
         }
         if host.images >= 0 {
             facts.push((key::FACT_IMAGES, t.with(key::COUNT, &[("n", &host.images.to_string())])));
@@ -136,7 +137,10 @@ impl View<'_> {
                 parts: parts(&counts),
                 severities: Severity::WORST_FIRST.map(|s| (s, count(s))).to_vec(),
                 failing: counts.fail,
-                worst: failing.iter().find(|g| g.area == *area).map(|g| self.todo_of(g, WORST_NAMES_MAX)),
+                worst: failing
+                    .iter()
+                    .find(|g| g.area == *area)
+                    .map(|g| self.todo_of(g, WORST_NAMES_MAX)),
             }
         });
         areas.collect()
@@ -157,10 +161,7 @@ impl View<'_> {
         let moved = movement.moved.iter().take(MOVED_MAX).map(|moved| MovedView {
             direction: direction(moved.points),
             points: points(moved.points),
-            title: titles
-                .get(moved.check.as_str())
-                .cloned()
-                .unwrap_or_else(|| shown(&moved.check)),
+            title: titles.get(moved.check.as_str()).cloned().unwrap_or_else(|| shown(&moved.check)),
             change: format!("{} → {}", pair(moved.before), pair(moved.after)),
         });
         Some(MovementView {
