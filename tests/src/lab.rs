@@ -13,6 +13,8 @@ use crate::{docker, findings};
 pub struct Lab {
     /// The verification against CIS Docker 1.13.0 with the lab's policy.
     pub report: Report<String>,
+    /// The one against CIS Docker 1.6.0, which asks for more of containers.
+    pub newer: Report<String>,
     /// What has to be so.
     pub expectations: Vec<Expectation>,
 }
@@ -52,8 +54,15 @@ pub fn lab() -> &'static Lab {
     LAB.get_or_init(|| {
         let there = docker(&["ps", "--all", "--quiet", "--filter", "label=haechi.lab=1"]);
         assert!(!there.is_empty(), "the lab is not there: run `cargo xtask lab up`");
-        let mut verify = Haechi::new(&["verify", "--format", "json"]).lab_policy();
-        Lab { report: verify.report(), expectations: expectations() }
+        let verify = |benchmark: &str| {
+            let words = ["verify", "--benchmark", benchmark, "--format", "json"];
+            Haechi::new(&words).lab_policy().report()
+        };
+        Lab {
+            report: verify("cis-docker-1.13.0"),
+            newer: verify("cis-docker-1.6.0"),
+            expectations: expectations(),
+        }
     })
 }
 
@@ -83,6 +92,16 @@ fn expectations() -> Vec<Expectation> {
 }
 
 impl Expectation {
+    /// What is not as expected in both benchmarks, or in the one that asks, in words.
+    pub fn broken_in(&self, lab: &Lab) -> Option<String> {
+        let asks = |report: &&Report<String>| !findings(report, &self.check).is_empty();
+        let reports = [&lab.report, &lab.newer];
+        if !reports.iter().any(asks) {
+            return Some(format!("no benchmark asks for {}", self.check));
+        }
+        reports.into_iter().filter(asks).find_map(|report| self.broken(report))
+    }
+
     /// What is not as expected, in words.
     pub fn broken(&self, report: &Report<String>) -> Option<String> {
         let all = findings(report, &self.check);

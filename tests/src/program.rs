@@ -64,16 +64,18 @@ impl Haechi {
         open(copy.path());
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
-        Self::of(command, arguments, Some(copy))
+        let haechi = Self::of(command, arguments, Some(copy));
+        for path in [haechi.dir().to_owned(), haechi.dir().join("data")] {
+            std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("this test needs root");
+        }
+        haechi
     }
 
     fn of(mut command: Command, arguments: &[&str], copy: Option<TempDir>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        open(dir.path());
         let policy = dir.path().join("policy.toml");
         fs::write(&policy, "").unwrap();
         fs::create_dir(dir.path().join("data")).unwrap();
-        open(&dir.path().join("data"));
         command
             .args(arguments)
             .env_clear()
@@ -179,8 +181,8 @@ fn head(text: &str) -> String {
     text.chars().take(2000).collect()
 }
 
-/// Lets everybody in.
+/// Lets everybody read.
 fn open(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }

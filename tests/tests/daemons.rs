@@ -21,7 +21,7 @@ fn a_configuration_is_believed_only_while_it_is_in_force() {
     expect(only(&report, "engine-no-new-privileges"), Status::Pass);
 
     // Broken after the start: what it said when the daemon read it is not known any more.
-    daemon.change("{\"log-level\": \"info\",\n  \"icc\": fal\n");
+    daemon.change("{\"log-level\": \"info\",\n  \"icc\": maybe}\n");
     let report = verify(&daemon);
     let found = only(&report, "engine-config-consistent");
     expect(found, Status::Fail);

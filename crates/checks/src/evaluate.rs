@@ -11,6 +11,7 @@ use haechi_core::finding::Evidence;
 use haechi_core::policy::Loaded;
 use haechi_core::report::{HostLine, Item, REPORT_SCHEMA, Summary, distinct};
 use haechi_core::score::Score;
+use haechi_core::text::visible;
 use haechi_core::{Cause, Finding, Report, Status, Subject, Text};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -301,7 +302,9 @@ impl<'a> Evaluator<'a> {
         verdict: Verdict,
     ) -> Finding {
         let check = &compiled.check;
-        let fill = |text: &Text| text.fill(&[("name", &subject.name)]);
+        // Inside a sentence a name must not break the line or reorder it.
+        let name = visible(&subject.name);
+        let fill = |text: &Text| text.fill(&[("name", &name)]);
         seen.retain(|line| !line.is_empty());
         if seen.is_empty() {
             let reason = verdict.reason.as_ref().map(|reason| reason.en.to_string());
@@ -325,7 +328,7 @@ impl<'a> Evaluator<'a> {
             remediation: fill(&check.remediation),
             fix,
             policy_defaults: self.policy_defaults(compiled),
-            subject,
+            subject: subject.clone(),
         }
     }
 

@@ -121,10 +121,10 @@ async fn collect_from(scene: Scene<'_>, endpoint: &Endpoint, snapshot: &mut Snap
     info::fill(scene, version.as_ref(), info, &mut snapshot.engine);
     let daemon = daemon::find(scene, endpoint, peer, info);
     snapshot.networks = networks.map(|answers| networks::build(scene, &answers));
-    let metrics_port = config::fill(scene, &daemon, snapshot);
+    let private = config::fill(scene, &daemon, snapshot);
     let data_port =
         info.filter(|info| swarm::is_member(info)).map(|_| swarm::data_port(swarm.as_ref()));
-    let sockets = listeners::fill(scene, &daemon, endpoint, data_port, metrics_port, snapshot);
+    let sockets = listeners::fill(scene, &daemon, endpoint, data_port, &private, snapshot);
     info::fill_local(scene, &daemon, &mut snapshot.engine);
     swarm::fill(scene, &daemon, info, swarm, sockets, snapshot);
     snapshot.images = images.map(|answers| images::build(scene, answers));
@@ -204,14 +204,12 @@ where
 /// Tells images and containers of each other.
 fn link_images(gaps: &Gaps, snapshot: &mut Snapshot) {
     for container in snapshot.containers.iter_mut().flatten() {
-        let Some(reference) = container.image_ref.as_deref() else { continue };
-        if let Some(images) = &snapshot.images {
-            let found = images::find(images, reference);
-            container.image_ref_id =
-                Some(found.and_then(|image| image.id.clone()).unwrap_or_default());
+        if let (Some(reference), Some(images)) = (&container.image_ref, &snapshot.images) {
+            let found = images::find(images, reference).and_then(|image| image.id.clone());
+            container.image_ref_id = Some(found.unwrap_or_default());
         } else {
             let id = container.id.as_deref().unwrap_or_default();
-            let detail = "the engine's images are not known";
+            let detail = "the container's reference or the engine's images are not known";
             gaps.record_for(SubjectKind::Container, id, "image_ref_id", Cause::Missing, detail);
         }
     }

@@ -37,7 +37,7 @@ pub struct Global {
     #[arg(short, long, global = true, env = "HAECHI_QUIET")]
     pub quiet: bool,
     /// Also what passed; twice: what Haechi does
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, env = "HAECHI_VERBOSE", action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// No colour (also: NO_COLOR)
     #[arg(long, global = true, env = "HAECHI_NO_COLOR")]
@@ -185,13 +185,13 @@ pub enum Policy {
 #[derive(Debug, Args)]
 pub struct History {
     /// Only this host
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "HAECHI_OF", value_name = "NAME")]
     pub of: Option<String>,
     /// Most verifications to show
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, env = "HAECHI_LIMIT", default_value_t = 20)]
     pub limit: u32,
     /// Format
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
     pub format: ListFormat,
 }
 
@@ -204,10 +204,10 @@ pub struct Diff {
     #[arg(default_value = "latest")]
     pub after: String,
     /// Only this host
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "HAECHI_OF", value_name = "NAME")]
     pub of: Option<String>,
     /// Format
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
     pub format: ListFormat,
 }
 
@@ -226,13 +226,13 @@ pub enum Except {
         /// Name of the subject, or a pattern with `*` and `?`
         subject: String,
         /// Why it is accepted
-        #[arg(long)]
+        #[arg(long, env = "HAECHI_REASON")]
         reason: String,
         /// Who answers for it
-        #[arg(long)]
+        #[arg(long, env = "HAECHI_OWNER")]
         owner: String,
         /// Last day on which it counts, as 2026-12-31
-        #[arg(long)]
+        #[arg(long, env = "HAECHI_EXPIRES")]
         expires: jiff::civil::Date,
     },
     /// What is accepted, expired ones too

@@ -15,7 +15,10 @@ use haechi_store::Store;
 
 use crate::args::Command;
 use crate::failure::Failure;
-use crate::setting::Setting;
+use crate::setting::{Setting, read_trusted};
+
+/// A larger file of checks is not read.
+const CONTENT_SIZE_MAX: u64 = 4 << 20;
 
 /// Keys of the notes that commands print, for the test that proves that there are words for them.
 #[cfg(test)]
@@ -72,7 +75,7 @@ fn sources(dir: &Path) -> anyhow::Result<Vec<Source>> {
 }
 
 fn source(path: &Path) -> anyhow::Result<Source> {
-    let yaml = std::fs::read_to_string(path).map_err(|e| Failure::file(path, e))?;
+    let yaml = read_trusted(path, CONTENT_SIZE_MAX)?;
     Ok(Source { name: path.display().to_string(), yaml })
 }
 

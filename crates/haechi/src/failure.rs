@@ -10,6 +10,9 @@ pub enum Failure {
     /// A file could not be read or written.
     #[error("{path}: {error}")]
     File { path: String, error: std::io::Error },
+    /// A file that decides what passes can be changed by others.
+    #[error("{0}")]
+    Untrusted(String),
     /// The policy is not valid; the places.
     #[error("{0}")]
     PolicyInvalid(String),
@@ -44,7 +47,7 @@ pub enum Failure {
 pub const KEYS: &[&str] = &[
     "file-not-found", "file-permission", "file-other", "policy-invalid", "content-invalid",
     "snapshot-invalid", "unknown-benchmark", "unknown-check", "unknown-format", "file-exists",
-    "examples-failed", "store-failed",
+    "examples-failed", "store-failed", "file-untrusted",
 ];
 
 impl Failure {
@@ -76,6 +79,7 @@ impl Failure {
             Self::UnknownFormat(path) => setting.text("unknown-format", &[("path", path)]),
             Self::Exists(path) => setting.text("file-exists", &[("path", path)]),
             Self::ExamplesFailed(lines) => setting.text("examples-failed", &[("lines", lines)]),
+            Self::Untrusted(path) => setting.text("file-untrusted", &[("path", path)]),
             Self::Store(why) => setting.text("store-failed", &[("why", why)]),
         }
     }

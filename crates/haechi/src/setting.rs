@@ -162,15 +162,32 @@ fn xdg(variable: &str, below_home: &str) -> PathBuf {
 /// Reads and validates a policy file.
 pub fn read_policy(path: &Path) -> anyhow::Result<Loaded> {
     let name = path.display().to_string();
-    let size = std::fs::metadata(path).map_err(|e| Failure::file(path, e))?.len();
-    if size > policy::SIZE_MAX as u64 {
-        return Err(Failure::PolicyInvalid(format!("{name}: {size} bytes")).into());
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, e))?;
+    let text = read_trusted(path, policy::SIZE_MAX as u64)?;
     Loaded::parse(&name, &text).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::PolicyInvalid(lines.join("\n")).into()
     })
+}
+
+/// Reads a file that decides what passes. A policy can even name commands, so it must not be another user's to
+/// change: it belongs to root or to whoever runs Haechi, and nobody else may write it.
+pub fn read_trusted(path: &Path, size_max: u64) -> anyhow::Result<String> {
+    use std::io::Read;
+    use std::os::unix::fs::MetadataExt;
+    let fail = |error| Failure::file(path, error);
+    let file = std::fs::File::open(path).map_err(fail)?;
+    let meta = file.metadata().map_err(fail)?;
+    let me = rustix::process::geteuid().as_raw();
+    if (meta.uid() != 0 && meta.uid() != me) || meta.mode() & 0o022 != 0 {
+        return Err(Failure::Untrusted(path.display().to_string()).into());
+    }
+    let mut text = String::new();
+    file.take(size_max + 1).read_to_string(&mut text).map_err(fail)?;
+    if text.len() as u64 > size_max {
+        let error = std::io::Error::other(format!("more than {size_max} bytes"));
+        return Err(fail(error).into());
+    }
+    Ok(text)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

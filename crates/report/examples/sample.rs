@@ -1,30 +1,41 @@
-//! Writes a sample report in every format and language to a directory, to look at: `cargo run -p haechi-report
-//! --example sample -- DIR [CONTAINERS]`. It verifies nothing.
+//! Writes sample reports in every format and language to a directory, to look at:
+//! `cargo run -p haechi-report --example sample -- DIR [CONTAINERS] [REPORT.json LANG]`. With a
+//! JSON report, that one is written in every format, too. It verifies nothing.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::fs::File;
-use std::io::BufWriter;
-use std::path::PathBuf;
+use std::io::{BufReader, BufWriter};
+use std::path::{Path, PathBuf};
 
-use haechi_core::Lang;
-use haechi_report::{Format, Options, render};
+use haechi_core::{Lang, Report};
+use haechi_report::{Format, Options, render_in_lang};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args_os().skip(1);
+type Done = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> Done {
+    let mut arguments = std::env::args().skip(1);
     let directory = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
-    let containers = arguments.next().and_then(|n| n.to_str()?.parse().ok()).unwrap_or(40);
+    let containers = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(40);
     std::fs::create_dir_all(&directory)?;
-    for (name, report) in [("large", common::large(containers)), ("small", common::small())] {
-        for lang in [Lang::En, Lang::Ko] {
-            for format in Format::ALL {
-                let path = directory.join(format!("{name}-{}.{format}", lang.code()));
-                let mut out = BufWriter::new(File::create(path)?);
-                let options = Options { color: true, ..Options::default() };
-                render(&report, format, lang, &options, &mut out)?;
-            }
-        }
+    for lang in [Lang::En, Lang::Ko] {
+        write(&directory, "large", &common::large(containers).in_lang(lang), lang)?;
+        write(&directory, "small", &common::small().in_lang(lang), lang)?;
+    }
+    if let Some(path) = arguments.next() {
+        let report = serde_json::from_reader(BufReader::new(File::open(path)?))?;
+        let lang = Lang::from_locale(&arguments.next().unwrap_or_default());
+        write(&directory, "given", &report, lang)?;
+    }
+    Ok(())
+}
+
+fn write(directory: &Path, name: &str, report: &Report<String>, lang: Lang) -> Done {
+    let options = Options { color: true, ..Options::default() };
+    for format in Format::ALL {
+        let path = directory.join(format!("{name}-{}.{format}", lang.code()));
+        render_in_lang(report, format, lang, &options, &mut BufWriter::new(File::create(path)?))?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! One line per finding, for spreadsheets; column names and codes are those of the JSON report.
 //!
-//! A cell that a spreadsheet would take for a formula gets a `'` before it, so that a container's name is
-//! never computed. A Korean file begins with a byte order mark, without which Excel shows Korean as noise.
+//! A cell that a spreadsheet would take for a formula gets a `'` before it, so that a container's
+//! name is never computed. A Korean file begins with a byte order mark, without which Excel shows
+//! Korean as noise.
 
 use std::io::Write;
 

@@ -40,7 +40,8 @@ pub(crate) struct ReasonGroup<'a> {
     pub(crate) checks: Vec<CheckGroup<'a>>,
 }
 
-/// The findings that `wanted` keeps, by check: the most severe first, then those with most subjects.
+/// The findings that `wanted` keeps, by check: the most severe first, then those with most
+/// subjects.
 pub(crate) fn by_check<'a>(
     report: &'a Report<String>,
     wanted: impl Fn(&Finding<String>) -> bool,
@@ -171,8 +172,8 @@ pub(crate) fn distinct_texts<'a>(
     findings.iter().map(|f| pick(f)).filter(|text| seen.insert(*text)).map(|t| t.into()).collect()
 }
 
-/// The distinct fixes of some findings, in their order. Each is one line: a line break in one would let a
-/// name from outside pass for a command of its own, so renderers show it as an escape.
+/// The distinct fixes of some findings, in their order. Each is one line: a line break in one would
+/// let a name from outside pass for a command of its own, so renderers show it as an escape.
 pub(crate) fn fixes<'a>(findings: &[&'a Finding<String>]) -> Vec<&'a str> {
     let mut seen = std::collections::HashSet::new();
     findings.iter().filter_map(|f| f.fix.as_deref()).filter(|fix| seen.insert(*fix)).collect()

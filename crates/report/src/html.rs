@@ -1,8 +1,9 @@
 //! The report as one page: self-contained, readable offline and without JavaScript.
 //!
-//! The template escapes everything, and the page's own content security policy allows nothing but its one
-//! style and one script, by their hashes: no request, no inline handler, no foreign script, even if a name
-//! got through. What is shown where is decided in [`view`]; the template only writes it.
+//! The template escapes everything, and the page's own content security policy allows nothing but
+//! its one style and one script, by their hashes: no request, no inline handler, no foreign script,
+//! even if a name got through. What is shown where is decided in `html/view.rs`; the template only writes
+//! it.
 
 mod view;
 

@@ -21,7 +21,7 @@ pub fn write(report: &Report<String>, out: &mut dyn Write) -> Result<(), RenderE
     Ok(writeln!(out)?)
 }
 
-/// The JSON Schema of a report in one language, as [`write`] writes it.
+/// The JSON Schema of a report in one language, as [`write()`] writes it.
 pub fn report_schema() -> Value {
     versioned::<Report<String>>("Haechi report", REPORT_SCHEMA)
 }

@@ -1,7 +1,8 @@
 //! JUnit XML for CI: a test suite for each section of the benchmark, a test case for each item.
 //!
-//! A failing item is a failure, one that could not be verified an error (never a success), an accepted or not
-//! applicable one is skipped. Characters that XML 1.0 forbids become visible escapes.
+//! A failing item is a failure, one that could not be verified an error (never a success), an
+//! accepted or not applicable one is skipped. Characters that XML 1.0 forbids become visible
+//! escapes.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -112,7 +113,8 @@ fn description(item: &Item<String>, labels: &Labels) -> String {
     text
 }
 
-/// Text that XML 1.0 can hold: what [`visible`] leaves, without the two non-characters that it forbids.
+/// Text that XML 1.0 can hold: what [`visible`] leaves, without the two non-characters that it
+/// forbids.
 fn xml(raw: &str) -> Cow<'_, str> {
     let shown = visible(raw);
     if !shown.contains(['\u{fffe}', '\u{ffff}']) {

@@ -1,7 +1,7 @@
 //! The names of all sentences in `texts/report.yaml`.
 //!
-//! A plain list: a constant that nothing uses is a compiler warning, and a test of [`crate::labels`] proves that
-//! list and file name the same sentences.
+//! A plain list: a constant that nothing uses is a compiler warning, and a test of
+//! [`crate::labels`] proves that list and file name the same sentences.
 
 use crate::labels::Key;
 
@@ -95,6 +95,8 @@ keys! {
     VERDICT_FAILING = "verdict.failing";
     VERDICT_OPEN = "verdict.open";
     VERDICT_AREA = "verdict.area";
+    VERDICT_ACCEPTED = "verdict.accepted";
+    VERDICT_NOTHING = "verdict.nothing";
     VERDICT_CLEAN = "verdict.clean";
     TAKEN = "taken";
     MILLISECONDS = "milliseconds";

@@ -1,7 +1,7 @@
 //! The renderers' own words in two languages, named by constants, and numbers and dates in words.
 //!
-//! Every sentence lies in `texts/report.yaml`; a constant without a sentence fails a test here, a sentence
-//! without a constant, too, and a constant that nobody uses is a compiler warning.
+//! Every sentence lies in `texts/report.yaml`; a constant without a sentence fails a test here, a
+//! sentence without a constant, too, and a constant that nobody uses is a compiler warning.
 
 use std::borrow::{Borrow, Cow};
 use std::sync::LazyLock;

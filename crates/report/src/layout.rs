@@ -18,7 +18,23 @@ pub(crate) fn visible_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     text.trim_end().split('\n').map(|line| visible(line.trim_end_matches('\r')))
 }
 
-/// Breaks one line at spaces so that no piece is wider than `columns`; a longer word is broken anywhere.
+/// A line as words and code: what stands between two backticks is code. A lone backtick is a
+/// letter.
+pub(crate) fn pieces(line: &str) -> Vec<(bool, &str)> {
+    let mut out = Vec::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once('`') {
+        let Some((code, after)) = after.split_once('`') else { break };
+        out.extend([(false, before), (true, code)]);
+        rest = after;
+    }
+    out.push((false, rest));
+    out.retain(|(_, text)| !text.is_empty());
+    out
+}
+
+/// Breaks one line at spaces so that no piece is wider than `columns`; a longer word is broken
+/// anywhere.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(8);
     let mut lines = Vec::new();
@@ -112,11 +128,20 @@ mod tests {
         assert_eq!(cut("컨테이너", 5), "컨테…");
     }
 
+    #[test]
+    fn code_stands_between_two_backticks() {
+        assert_eq!(
+            pieces("run `a b`, then `c"),
+            [(false, "run "), (true, "a b"), (false, ", then `c")]
+        );
+    }
+
     proptest! {
         #[test]
         fn no_line_is_wider_than_asked_and_no_letter_is_lost(text in "\\PC{0,80}", columns in 8usize..60) {
             let lines = wrap(&text, columns);
-            // A letter's width can depend on its neighbours (emoji); the sum of single widths is the bound.
+            // A letter's width can depend on its neighbours (emoji); the sum of single widths is
+            // the bound.
             let wide = |line: &String| line.chars().map(|c| c.width().unwrap_or(0)).sum::<usize>();
             prop_assert!(lines.iter().all(|line| wide(line) <= columns.max(8) || width(line) <= columns.max(8)));
             let letters = |s: &str| s.chars().filter(|c| *c != ' ').collect::<String>();

@@ -1,7 +1,8 @@
-//! The report for a pull request or a wiki: the areas as a table, then what fails, with details to open.
+//! The report for a pull request or a wiki: the areas as a table, then what fails, with details to
+//! open.
 //!
-//! Names and evidence are code spans, everything else is escaped, so that a name can neither mark up nor
-//! mention anybody. Without `verbose`, long lists say how much more there is.
+//! Names and evidence are code spans, everything else is escaped, so that a name can neither mark
+//! up nor mention anybody. Without `verbose`, long lists say how much more there is.
 
 use std::io::Write;
 
@@ -12,7 +13,7 @@ use crate::group::{
     CheckGroup, by_cause, by_check, by_evidence, distinct_texts, fixes, same_ground,
 };
 use crate::labels::{Labels, key, points};
-use crate::layout::visible_lines;
+use crate::layout::{pieces, visible_lines};
 use crate::table::{host_parts, policy_name};
 use crate::{Options, RenderError};
 
@@ -149,7 +150,7 @@ impl Page<'_> {
             self.ground("- ", &ground.expected, &ground.source)?;
         }
         for remediation in distinct_texts(&group.findings, |f| &f.remediation) {
-            let text: Vec<_> = visible_lines(&remediation).map(|line| escape(&line)).collect();
+            let text: Vec<_> = visible_lines(&remediation).map(|line| prose(&line)).collect();
             writeln!(self.out, "\n{}", text.join("  \n"))?;
         }
         let fixes = fixes(&group.findings);
@@ -158,7 +159,7 @@ impl Page<'_> {
         if !shown.is_empty() {
             let text = shown.join("\n");
             let fence = "`".repeat(longest_run(&text).max(2) + 1);
-            writeln!(self.out, "\n{fence}sh\n{text}\n{fence}")?;
+            writeln!(self.out, "\n{fence}\n{text}\n{fence}")?;
         }
         if let Some(more) = labels.more(fixes.len().saturating_sub(shown.len())) {
             writeln!(self.out, "\n{more}")?;
@@ -168,7 +169,7 @@ impl Page<'_> {
 
     fn ground(&mut self, bullet: &str, expected: &str, source: &str) -> Done {
         let labels = self.labels;
-        writeln!(self.out, "{bullet}{}: {}", labels.get(key::EXPECTED), escape(expected))?;
+        writeln!(self.out, "{bullet}{}: {}", labels.get(key::EXPECTED), prose(expected))?;
         Ok(writeln!(self.out, "{bullet}{}: {}", labels.get(key::SOURCE), code(source))?)
     }
 
@@ -246,6 +247,12 @@ fn escape(raw: &str) -> String {
         }
     }
     out
+}
+
+/// One line of words and code.
+fn prose(line: &str) -> String {
+    let shown = |(is_code, text): (bool, &str)| if is_code { code(text) } else { escape(text) };
+    pieces(line).into_iter().map(shown).collect()
 }
 
 /// Text for inside an HTML element.

@@ -1,8 +1,9 @@
 //! SARIF 2.1.0 for code scanning: rules are checks, results are findings.
 //!
-//! Failures are `kind: fail` with a level by severity, what could not be verified is `kind: open`, accepted
-//! failures carry a suppression; passes and what does not apply are written only with `verbose`. Subjects are
-//! logical locations, because there are no files. The order is that of the report.
+//! Failures are `kind: fail` with a level by severity, what could not be verified is `kind: open`,
+//! accepted failures carry a suppression; passes and what does not apply are written only with
+//! `verbose`. Subjects are logical locations, because there are no files. The order is that of the
+//! report.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -47,7 +48,8 @@ pub fn write(
                 "language": match lang { Lang::En => "en-US", Lang::Ko => "ko-KR" },
                 "rules": rules.into_iter().map(|(_, rule)| rule).collect::<Vec<_>>(),
             }},
-            // §3.17: what this run is one of, so that runs over one host and benchmark are compared.
+            // §3.17: what this run is one of, so that runs over one host and benchmark are
+            // compared.
             "automationDetails": {
                 "id": format!("haechi/{}/{}/", visible(&report.benchmark), visible(&report.host.name)),
             },
@@ -122,7 +124,8 @@ fn result(
                 format!("{}/{}/{}", visible(&report.host.name), subject.kind, visible(&subject.name)),
             "kind": "resource",
         }]}],
-        // The kind and name, not the id: a container made anew under its name is the same to its people.
+        // The kind and name, not the id: a container made anew under its name is the same to its
+        // people.
         "partialFingerprints": {
             "haechiFinding/v1": format!("{}:{}:{}", finding.check, subject.kind, subject.name),
         },

@@ -1,6 +1,8 @@
-//! A sheet of terminal text: lines, headings, fields with hanging indents, and grids, with or without colour.
+//! A sheet of terminal text: lines, headings, fields with hanging indents, and grids, with or
+//! without colour.
 //!
-//! Meaning is always in words or symbols; colour only repeats it. Nothing here knows what a report is.
+//! Meaning is always in words or symbols; colour only repeats it. Nothing here knows what a report
+//! is.
 
 use std::io::Write;
 
@@ -154,7 +156,8 @@ impl<'a> Sheet<'a> {
         self.text(indent, &glued.join("\u{a0}· "), style)
     }
 
-    /// A label of `columns`, and a text that is wrapped beside it; a no-break space is where it never breaks.
+    /// A label of `columns`, and a text that is wrapped beside it; a no-break space is where it
+    /// never breaks.
     pub(crate) fn field(
         &mut self,
         indent: usize,

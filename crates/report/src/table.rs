@@ -1,8 +1,9 @@
-//! The report for a terminal: the areas first, then what fails, what could not be verified, and why.
+//! The report for a terminal: the areas first, then what fails, what could not be verified, and
+//! why.
 //!
-//! Calm by design: one block per check, subjects with equal evidence on one line, nothing wider than the
-//! terminal except commands, which must be copied unbroken. Without `verbose`, long lists say how much more
-//! there is.
+//! Calm by design: one block per check, subjects with equal evidence on one line, nothing wider
+//! than the terminal except commands, which must be copied unbroken. Without `verbose`, long lists
+//! say how much more there is.
 
 mod blocks;
 mod summary;
@@ -24,6 +25,8 @@ use crate::{Options, RenderError};
 const SUBJECTS_MAX: usize = 8;
 const UNVERIFIED_SUBJECTS_MAX: usize = 2;
 const GAPS_MAX: usize = 12;
+/// Lines shown of one piece of evidence.
+const SEEN_LINES_MAX: usize = 3;
 /// Commands shown of one check, moved checks shown of the score.
 const FIXES_MAX: usize = 3;
 const MOVED_MAX: usize = 5;

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{HOSTILE, large, small};
 use haechi_core::diff::{Change, Difference, Kept};
+use haechi_core::report::{HostLine, Summary};
+use haechi_core::score::Score;
 use haechi_core::{Area, Cause, Lang, Report, Severity, Status, SubjectKind};
 use haechi_report::{
     Benchmark, BenchmarkItem, BenchmarkLine, Coverage, Format, HistoryRow, Options, ToolCoverage,
@@ -110,6 +112,24 @@ fn junit_is_xml_that_a_parser_reads_back() {
     assert_eq!(read.tests, report.items.len());
     assert_eq!(read.failures as u64, report.summary.items.fail);
     assert_eq!(read.errors as u64, report.summary.items.unverified);
+}
+
+#[test]
+fn a_report_about_nothing_is_still_a_report() {
+    let mut report = small();
+    report.items.clear();
+    report.gaps.clear();
+    report.policy_defaults.clear();
+    report.movement = None;
+    report.summary = Summary::of(&report.items);
+    report.score = Score::default();
+    report.host = HostLine { containers: -1, running: -1, images: -1, ..HostLine::default() };
+    for format in Format::ALL {
+        for lang in [Lang::En, Lang::Ko] {
+            assert!(!text(&report, format, lang, &plain(80)).is_empty(), "{format}");
+        }
+    }
+    insta::assert_snapshot!("table-empty", text(&report, Format::Table, Lang::En, &plain(80)));
 }
 
 #[test]

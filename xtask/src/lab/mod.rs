@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use crate::needs::{self, For};
 use crate::run::{docker, say};
 use crate::engine;
-pub use docs::write as write_docs;
+pub use docs::{table, write as write_docs};
 use spec::{Container, Made, Spec, State};
 
 /// What everything in the lab is labelled with.
@@ -55,6 +55,14 @@ pub fn up() -> Result<()> {
         spec.volumes.len()
     ));
     Ok(())
+}
+
+/// Makes sure of one image of the lab; the name under which containers are made from it.
+pub fn image(name: &str) -> Result<String> {
+    let (spec, identity) = Spec::load()?;
+    let image = spec.images.iter().find(|image| image.name == name).context("no such image")?;
+    images::make(image, &identity)?;
+    Ok(images::tag(name))
 }
 
 /// Removes everything of the lab.

@@ -64,9 +64,17 @@ struct Sources<'a> {
     contradictions: Vec<String>,
 }
 
-/// Fills the configuration, daemon.json and their contradictions. Gives the port on which the daemon serves
-/// its metrics, which is no API.
-pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) -> Option<u16> {
+/// Sockets of the daemon that are no API.
+#[derive(Debug, Default)]
+pub(super) struct Private {
+    /// The port on which it serves its metrics.
+    pub(super) metrics_port: Option<u16>,
+    /// The directory in which it keeps sockets for its own use.
+    pub(super) exec_root: String,
+}
+
+/// Fills the configuration, daemon.json and their contradictions.
+pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) -> Private {
     let gap = |fact: &str, (cause, detail): (Cause, String)| {
         scene.gaps.record(SubjectKind::Engine, fact, cause, detail);
     };
@@ -76,7 +84,7 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) -
         for fact in ["config", "contradictions", "unknown_keys", "daemon_json"] {
             gap(fact, none());
         }
-        return None;
+        return Private::default();
     }
     if !daemon.local {
         for fact in ["contradictions", "unknown_keys", "daemon_json"] {
@@ -109,7 +117,7 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) -
     let mut sources = Sources { scene, flags, file, doubt, contradictions: Vec::new() };
     let reported = Reported::new(engine, snapshot.networks.as_deref());
     engine.config = Some(sources.config(&reported));
-    let metrics_port = sources.metrics_port();
+    let private = sources.private();
     if daemon.local {
         let mut facts = sources.file.facts(started);
         if started.is_none() && facts.exists == Some(true) {
@@ -130,7 +138,7 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) -
             engine.contradictions = Some(sources.contradictions);
         }
     }
-    metrics_port
+    private
 }
 
 impl Sources<'_> {
@@ -253,16 +261,21 @@ impl Sources<'_> {
         Some(SettingList { value: Some(value.iter().map(redact).collect()), source: Some(source) })
     }
 
-    /// The port of `metrics-addr`, if that is in force.
-    fn metrics_port(&self) -> Option<u16> {
-        let key = "metrics-addr";
-        let address = self.flags.as_ref()?.text(key).or_else(|| {
-            match self.file.get(key, |value| value.as_str().map(str::to_owned)) {
-                FileValue::Set(address) if self.doubt.is_none() => Some(address),
-                _ => None,
-            }
-        })?;
-        address.rsplit_once(':')?.1.parse().ok()
+    /// Sockets that are no API, by the options in force.
+    fn private(&self) -> Private {
+        let in_force = |key: &str| {
+            self.flags.as_ref()?.text(key).or_else(|| {
+                match self.file.get(key, |value| value.as_str().map(str::to_owned)) {
+                    FileValue::Set(text) if self.doubt.is_none() => Some(text),
+                    _ => None,
+                }
+            })
+        };
+        let port = |address: String| address.rsplit_once(':')?.1.parse().ok();
+        Private {
+            metrics_port: in_force("metrics-addr").and_then(port),
+            exec_root: in_force("exec-root").unwrap_or_else(|| "/var/run/docker".into()),
+        }
     }
 
     /// The API says whether users are mapped, the file and the command line say to whom.

@@ -3,10 +3,7 @@
 //! A container that vanishes between list and inspect is left out; one whose inspect fails stays in the list
 //! with its name and a gap. Rights are worked out in [`super::rights`], mounts in [`super::mounts`].
 
-use haechi_core::facts::{
-    Attachment, Container, ContainerConfig, ContainerState, Device, HostConfig, PublishedPort,
-    Snapshot,
-};
+use haechi_core::facts::{Attachment, Container, ContainerConfig, ContainerState, Snapshot};
 use haechi_core::finding::{Cause, SubjectKind};
 use serde_json::Value;
 

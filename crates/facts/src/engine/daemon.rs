@@ -21,6 +21,9 @@ use super::json::text_at;
 use crate::procs::{ProcessEntry, ProcessTable, View, listening_sockets};
 use crate::root::Root;
 
+/// The reason where not even the engine's own word is known.
+const SILENT: &str = "the engine does not say where it runs";
+
 /// What is known of the daemon as a process of this machine.
 pub(super) struct Daemon {
     /// Whether the engine runs on this machine.
@@ -51,6 +54,9 @@ pub(super) struct Running {
 impl Daemon {
     /// Why facts that need this machine are missing.
     pub(super) fn elsewhere(&self) -> (Cause, String) {
+        if self.reason == SILENT {
+            return (Cause::Missing, SILENT.into());
+        }
         (Cause::Unreachable, format!("the engine is on another host ({})", self.reason))
     }
 
@@ -104,7 +110,7 @@ pub(super) fn find(
         return elsewhere(format!("{} is not an address of this machine", endpoint.url));
     }
     let Some(info) = info else {
-        return elsewhere("the engine does not say where it runs".into());
+        return elsewhere(SILENT.into());
     };
     if let Err(reason) = same_machine(scene.root, info) {
         return elsewhere(reason);
@@ -232,7 +238,9 @@ fn device(number: u64) -> String {
 }
 
 fn tcp_owner(root: &Root, table: &ProcessTable, port: u16) -> Option<i32> {
-    let sockets = listening_sockets(root, 1).ok()?;
+    // A loopback address is that of this process's own network, which need not be process 1's.
+    let own = i32::try_from(std::process::id()).ok().filter(|_| root.is_whole_machine());
+    let sockets = listening_sockets(root, own.unwrap_or(1)).ok()?;
     let inodes: HashSet<u64> = sockets
         .iter()
         .filter(|socket| socket.protocol == "tcp" && socket.port == port)

@@ -154,7 +154,10 @@ pub(super) fn fill_local(scene: Scene<'_>, daemon: &Daemon, engine: &mut Engine)
             }
         }
     }
-    let Some(data_root) = engine.data_root.as_deref() else { return };
+    let Some(data_root) = engine.data_root.as_deref() else {
+        let detail = "the engine does not say where its data lie";
+        return gap("data_root_mount", Cause::Missing, detail.into());
+    };
     if !local {
         let (cause, detail) = daemon.elsewhere();
         return gap("data_root_mount", cause, detail);

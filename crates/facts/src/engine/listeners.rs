@@ -5,11 +5,13 @@
 //! that the list may be too short.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use haechi_core::facts::{ApiListener, Listener, Snapshot};
 use haechi_core::finding::{Cause, SubjectKind};
 
 use super::Scene;
+use super::config::Private;
 use super::daemon::Daemon;
 use super::endpoint::{Address, Endpoint};
 use crate::gaps::Observed;
@@ -17,20 +19,18 @@ use crate::procs::{ListeningSocket, listening_sockets};
 
 /// TCP port of a swarm's managers, and TCP and UDP port on which its nodes find each other.
 const SWARM_PORTS: [u16; 2] = [2377, 7946];
-/// Directories in which the daemon keeps sockets that are not its API.
-const OWN_DIRECTORIES: [&str; 2] = ["/run/docker/", "/var/run/docker/"];
 
 /// The sockets of the daemon that serve a swarm; `Err` says why they are not known.
 pub(super) type SwarmSockets = Result<Vec<Listener>, (Cause, String)>;
 
 /// Fills the engine's locality, process and listeners, and gives the swarm's sockets. The port of the data
-/// plane is `None` on an engine that is in no swarm, that of its metrics if it serves none.
+/// plane is `None` on an engine that is in no swarm.
 pub(super) fn fill(
     scene: Scene<'_>,
     daemon: &Daemon,
     endpoint: &Endpoint,
     swarm_data_port: Option<u16>,
-    metrics_port: Option<u16>,
+    private: &Private,
     snapshot: &mut Snapshot,
 ) -> SwarmSockets {
     let gap = |fact: &str, (cause, detail): (Cause, String)| {
@@ -46,12 +46,12 @@ pub(super) fn fill(
     let config = engine.config.as_ref();
     let configured = configured(scene, daemon, endpoint, config);
     let known = configured.is_some();
-    if !known {
+    if !known && daemon.local {
         let detail = "the daemon's hosts and TLS options are not known";
         gap("listeners", (Cause::Missing, detail.into()));
     }
     let configured = configured.unwrap_or_default();
-    let mut held = match held(scene, daemon) {
+    let mut held = match held(scene, daemon, &private.exec_root) {
         Ok(held) => held,
         Err(why) => {
             // What is configured is still worth knowing; the gap keeps it from proving anything.
@@ -60,7 +60,7 @@ pub(super) fn fill(
             return Err(why);
         }
     };
-    held.sockets.retain(|socket| Some(socket.port) != metrics_port);
+    held.sockets.retain(|socket| Some(socket.port) != private.metrics_port);
     engine.listeners = Some(join(configured, known, &held, swarm_data_port.is_some()));
     Ok(swarm_sockets(scene, &held, swarm_data_port))
 }
@@ -74,7 +74,7 @@ struct Held {
     unix: Vec<String>,
 }
 
-fn held(scene: Scene<'_>, daemon: &Daemon) -> Result<Held, (Cause, String)> {
+fn held(scene: Scene<'_>, daemon: &Daemon, exec_root: &str) -> Result<Held, (Cause, String)> {
     let (Some(running), Some(table)) = (&daemon.process, &daemon.table) else {
         return Err(daemon.unseen());
     };
@@ -89,7 +89,7 @@ fn held(scene: Scene<'_>, daemon: &Daemon) -> Result<Held, (Cause, String)> {
         .filter_map(unix_socket)
         .filter(|(inode, _)| own.contains(inode))
         .map(|(_, path)| path.to_owned())
-        .filter(|path| !OWN_DIRECTORIES.iter().any(|own| path.starts_with(own)))
+        .filter(|path| !Path::new(&plain(path)).starts_with(plain(exec_root)))
         .collect();
     let program = running.program.rsplit('/').next().unwrap_or_default().to_owned();
     Ok(Held { pid: running.pid, program, sockets, unix })
@@ -195,23 +195,24 @@ fn tcp(rest: &str, tls: bool, verify: bool) -> Option<ApiListener> {
     })
 }
 
+/// The path without the link that /var/run is.
+fn plain(path: &str) -> String {
+    path.strip_prefix("/var/run/").map_or_else(|| path.to_owned(), |rest| format!("/run/{rest}"))
+}
+
 /// Joins what is configured with what the kernel shows.
 fn join(configured: Vec<ApiListener>, known: bool, held: &Held, swarm: bool) -> Vec<ApiListener> {
     let mut listeners = Vec::new();
     let mut explained = HashSet::new();
     let kernel_tcp: Vec<&ListeningSocket> =
         held.sockets.iter().filter(|socket| socket.protocol == "tcp").collect();
-    let same_path = |a: &str, b: &str| {
-        let plain = |path: &str| path.strip_prefix("/var/run/").map(|rest| format!("/run/{rest}"));
-        plain(a).unwrap_or_else(|| a.to_owned()) == plain(b).unwrap_or_else(|| b.to_owned())
-    };
     let mut unexplained_unix: Vec<&String> = held.unix.iter().collect();
     for mut listener in configured {
         let both = Some("kernel,configuration".to_owned());
         if listener.protocol.as_deref() == Some("unix") {
             let path = listener.address.clone().unwrap_or_default();
             let before = unexplained_unix.len();
-            unexplained_unix.retain(|held| !same_path(held, &path));
+            unexplained_unix.retain(|held| plain(held) != plain(&path));
             if unexplained_unix.len() < before {
                 listener.source = both;
             }

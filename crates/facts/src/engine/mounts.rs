@@ -36,7 +36,11 @@ fn file_id(meta: &Metadata) -> FileId {
 
 /// The engine sockets of this machine.
 #[derive(Debug, Default)]
-pub(super) struct Sockets(Vec<Socket>);
+pub(super) struct Sockets {
+    found: Vec<Socket>,
+    /// Places where this user may not look for one.
+    hidden: Vec<String>,
+}
 
 #[derive(Debug)]
 struct Socket {
@@ -61,8 +65,16 @@ impl Sockets {
         });
         let candidates = own.chain(SOCKETS.iter().map(|path| (*path).to_owned())).chain(of_users);
         let mut seen = BTreeSet::new();
-        let mut sockets: Vec<Socket> =
-            candidates.filter_map(|path| Socket::new(root, &path)).collect();
+        let mut hidden = Vec::new();
+        let mut sockets: Vec<Socket> = Vec::new();
+        for path in candidates {
+            match root.metadata(&path) {
+                Ok(meta) if meta.kind == "socket" => sockets.push(Socket::new(root, meta)),
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(_) => hidden.push(path),
+            }
+        }
         sockets.retain(|socket| seen.insert(socket.path.clone()));
         let mounts = std::fs::read_to_string(root.proc("1/mountinfo")).unwrap_or_default();
         for mount in mounts.lines().filter_map(mount_point) {
@@ -71,30 +83,40 @@ impl Sockets {
                 socket.add_place(&mount, &file_id(&meta));
             }
         }
-        Self(sockets)
+        Self { found: sockets, hidden }
     }
 
     /// The sockets that are found at or below `path`.
-    fn below(&self, root: &Root, path: &str) -> Vec<String> {
+    ///
+    /// # Errors
+    /// There may be one that this user cannot see.
+    fn below(&self, root: &Root, path: &str) -> Result<Vec<String>, (Cause, String)> {
         let id = root.metadata(path).ok().map(|meta| file_id(&meta));
         let is_below = |socket: &&Socket| {
             socket.places.iter().any(|place| place.starts_with(path))
                 // The same directory or socket under another path.
                 || socket.chain.iter().any(|(_, above)| Some(above) == id.as_ref())
         };
-        self.0.iter().filter(is_below).map(|socket| socket.path.clone()).collect()
+        let found: Vec<String> =
+            self.found.iter().filter(is_below).map(|socket| socket.path.clone()).collect();
+        match self.hidden.iter().find(|hidden| Path::new(hidden).starts_with(path)) {
+            // One that is seen is enough to know.
+            Some(hidden) if found.is_empty() => {
+                Err((Cause::Permission, format!("{hidden} is not visible; run as root")))
+            }
+            _ => Ok(found),
+        }
     }
 }
 
 impl Socket {
-    fn new(root: &Root, path: &str) -> Option<Self> {
-        let meta = root.metadata(path).ok().filter(|meta| meta.kind == "socket")?;
+    fn new(root: &Root, meta: Metadata) -> Self {
         let chain = Path::new(&meta.real_path)
             .ancestors()
             .filter_map(|above| Some((above.to_owned(), file_id(&root.metadata(above).ok()?))))
             .collect();
         let places = vec![PathBuf::from(&meta.real_path)];
-        Some(Self { path: meta.real_path, chain, places })
+        Self { path: meta.real_path, chain, places }
     }
 
     /// Notes that the directory or file `id` is also seen at `mount`.
@@ -210,24 +232,15 @@ fn build_one(
         "volume" | "cluster" => volume_path(around, volumes, mount, &name, &source),
         _ => Ok(String::new()),
     };
-    let mut sockets = None;
-    let host_path = match host_path {
-        Ok(path) => {
-            let found = if path.is_empty() {
-                Vec::new()
-            } else {
-                around.sockets.below(around.scene.root, &path)
-            };
-            sockets = Some(found);
-            Some(path)
-        }
-        Err((cause, detail)) => {
-            for fact in ["mounts.host_path", "mounts.engine_sockets"] {
-                reader.gap(fact, cause, detail.clone());
-            }
-            None
-        }
+    let gap = |fact: &str, (cause, detail): &(Cause, String)| {
+        reader.gap(fact, *cause, detail.clone());
     };
+    let sockets = host_path.clone().and_then(|path| match path.as_str() {
+        "" => Ok(Vec::new()),
+        path => around.sockets.below(around.scene.root, path),
+    });
+    let host_path = host_path.inspect_err(|why| gap("mounts.host_path", why)).ok();
+    let sockets = sockets.inspect_err(|why| gap("mounts.engine_sockets", why)).ok();
     ContainerMount {
         kind: Some(kind),
         name: Some(name),
@@ -309,7 +322,7 @@ mod tests {
         let _podman = UnixListener::bind(at("run/podman/podman.sock")).unwrap();
         std::fs::hard_link(at("run/docker.sock"), at("srv/other")).unwrap();
         let sockets = Sockets::find(&root, &[]);
-        let below = |path: &str| sockets.below(&root, &resolve(&root, path).unwrap());
+        let below = |path: &str| sockets.below(&root, &resolve(&root, path).unwrap()).unwrap();
         let both = ["/run/docker.sock", "/run/podman/podman.sock"];
         assert_eq!(below("/"), both);
         assert_eq!(below("/var/run"), both);
@@ -324,13 +337,16 @@ mod tests {
         let root = Root::new(dir.path());
         std::fs::create_dir_all(dir.path().join("run")).unwrap();
         let _docker = UnixListener::bind(dir.path().join("run/docker.sock")).unwrap();
-        let mut socket = Socket::new(&root, "/run/docker.sock").unwrap();
+        let mut socket = Socket::new(&root, root.metadata("/run/docker.sock").unwrap());
         let run = file_id(&root.metadata("/run").unwrap());
         socket.add_place("/run", &run);
         assert_eq!(socket.places.len(), 1, "its own directory is no second place");
         socket.add_place("/mnt/x", &run);
         assert_eq!(socket.places.last().unwrap(), Path::new("/mnt/x/docker.sock"));
-        let sockets = Sockets(vec![socket]);
-        assert_eq!(sockets.below(&root, "/mnt"), ["/run/docker.sock"]);
+        let hidden = vec!["/secret/run/x.sock".to_owned()];
+        let sockets = Sockets { found: vec![socket], hidden };
+        assert_eq!(sockets.below(&root, "/mnt").unwrap(), ["/run/docker.sock"]);
+        assert_eq!(sockets.below(&root, "/srv").unwrap(), Vec::<String>::new());
+        assert_eq!(sockets.below(&root, "/secret").unwrap_err().0, Cause::Permission);
     }
 }

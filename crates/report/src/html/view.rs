@@ -1,4 +1,5 @@
-//! What the page shows, as plain values: every string in words and safe to show, every number counted.
+//! What the page shows, as plain values: every string in words and safe to show, every number
+//! counted.
 //!
 //! The template adds markup only.
 
@@ -10,7 +11,7 @@ use haechi_core::{Area, Finding, Report, Severity, Status};
 
 use crate::group::{CheckGroup, by_cause, by_check, distinct_texts, fixes};
 use crate::labels::{Labels, key};
-use crate::layout::visible_lines;
+use crate::layout::{pieces, visible_lines};
 
 pub(super) use checklist::SectionView;
 pub(super) use picture::{AreaView, MovementView};
@@ -35,7 +36,7 @@ pub(super) struct TodoView {
     /// How many subjects it mends, in words.
     pub(super) mends: String,
     pub(super) names: Names,
-    pub(super) remediation: Vec<String>,
+    pub(super) remediation: Vec<Prose>,
     pub(super) fix: Fixes,
 }
 
@@ -43,6 +44,15 @@ pub(super) struct TodoView {
 pub(super) struct ItemLink {
     pub(super) id: String,
     pub(super) anchor: String,
+}
+
+/// A line of words and code.
+pub(super) type Prose = Vec<Piece>;
+
+/// A piece of a line.
+pub(super) struct Piece {
+    pub(super) code: bool,
+    pub(super) text: String,
 }
 
 /// The first names of subjects, and how many more there are, in words.
@@ -67,7 +77,7 @@ pub(super) struct CauseView {
 
 /// What could not be verified for one reason.
 pub(super) struct ReasonView {
-    pub(super) text: Vec<String>,
+    pub(super) text: Vec<Prose>,
     pub(super) checks: Vec<UnverifiedView>,
 }
 
@@ -84,7 +94,7 @@ pub(super) struct GapView {
     pub(super) id: String,
     pub(super) fact: String,
     pub(super) cause: &'static str,
-    pub(super) detail: Vec<String>,
+    pub(super) detail: Vec<Prose>,
 }
 
 impl View<'_> {
@@ -183,11 +193,15 @@ fn shown(raw: &str) -> String {
     visible(raw).into_owned()
 }
 
-/// The lines of a text, without empty ones.
-fn paragraph(text: &str) -> Vec<String> {
-    visible_lines(text).filter(|line| !line.is_empty()).map(String::from).collect()
+/// The lines of a text, without empty ones; what stands between backticks is code.
+fn paragraph(text: &str) -> Vec<Prose> {
+    visible_lines(text).filter(|line| !line.is_empty()).map(|line| prose(&line)).collect()
 }
 
-fn remediation(findings: &[&Finding<String>]) -> Vec<String> {
+fn prose(line: &str) -> Prose {
+    pieces(line).into_iter().map(|(code, text)| Piece { code, text: text.to_owned() }).collect()
+}
+
+fn remediation(findings: &[&Finding<String>]) -> Vec<Prose> {
     distinct_texts(findings, |f| &f.remediation).iter().flat_map(|text| paragraph(text)).collect()
 }

@@ -3,10 +3,10 @@
 use haechi_core::text::visible;
 use haechi_core::{Finding, Severity, Status};
 
-use super::{Done, FIXES_MAX, SUBJECTS_MAX, Table};
+use super::{Done, FIXES_MAX, SEEN_LINES_MAX, SUBJECTS_MAX, Table};
 use crate::group::{CheckGroup, EvidenceGroup, by_evidence, distinct_texts, fixes, same_ground};
 use crate::labels::key;
-use crate::layout::{visible_lines, width};
+use crate::layout::{cut, visible_lines, width};
 use crate::sheet::{Style, span, symbol};
 
 impl Table<'_> {
@@ -68,13 +68,14 @@ impl Table<'_> {
             self.sheet.text(6, &reason, Style::Dim)?;
         }
         for evidence in &same.first.evidence {
-            for line in visible_lines(&evidence.seen) {
-                let style = match same.first.status {
-                    Status::Fail => Style::Of(Severity::Medium),
-                    _ => Style::Dim,
-                };
-                self.sheet.text(6, &line, style)?;
-            }
+            let style = match same.first.status {
+                Status::Fail => Style::Of(Severity::Medium),
+                _ => Style::Dim,
+            };
+            let seen = visible(&evidence.seen);
+            let room = SEEN_LINES_MAX * self.sheet.width().saturating_sub(8);
+            let seen = if self.verbose { seen } else { cut(&seen, room).into_owned().into() };
+            self.sheet.text(6, &seen, style)?;
             if !grounded {
                 self.labelled(6, self.labels.get(key::EXPECTED), &evidence.expected, Style::Plain)?;
                 self.labelled(6, self.labels.get(key::SOURCE), &evidence.source, Style::Dim)?;

@@ -40,8 +40,8 @@ fn parse(row: &'static str) -> (&'static str, Check) {
     (cells[0], check)
 }
 
-/// item | check | area | kind | severity | title en, ko | seen: pass, fail | expected en, ko | source |
-/// remediation en, ko | fix
+/// item | check | area | kind | severity | title en, ko | seen: pass, fail | expected en, ko |
+/// source | remediation en, ko | fix
 const ROWS: &str = r#"
 1.1|engine-data-separate-partition|environment|host|medium|Create a separate partition for containers|컨테이너용 파티션을 따로 만든다|/var/lib/docker is on /dev/sdb1|/var/lib/docker is on the root file system (/dev/sda1)|a file system of its own|별도의 파일 시스템|/proc/self/mountinfo|Put the engine's data directory on a file system of its own, so that full images do not fill the host.|엔진의 데이터 디렉터리를 별도 파일 시스템에 두어, 이미지가 가득 차도 호스트가 멈추지 않게 하십시오.|
 1.2|host-hardened|environment|host|high|Harden the container host|컨테이너 호스트를 강화한다|kernel.kptr_restrict = 1|kernel.unprivileged_bpf_disabled = 0; sshd permits root login|every hardening fact as the policy asks|정책이 요구하는 모든 강화 설정|/proc/sys, /etc/ssh/sshd_config|Set the kernel parameters named above and forbid root to log in over SSH.|위에 적힌 커널 매개변수를 설정하고 root의 SSH 로그인을 막으십시오.|sysctl -w kernel.unprivileged_bpf_disabled=1

@@ -1,5 +1,5 @@
-//! Sample reports for tests and for `examples/sample.rs`: a small one with every status, cause and hostile name,
-//! and a large one that looks like a busy host.
+//! Sample reports for tests and for `examples/sample.rs`: a small one with every status, cause and
+//! hostile name, and a large one that looks like a busy host.
 
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a sample may stop at once")]
@@ -269,7 +269,8 @@ pub fn large(containers: usize) -> Report {
         let findings = subjects
             .iter()
             .map(|name| {
-                // Some checks fail rarely, some often; one subject in many is accepted or unverified.
+                // Some checks fail rarely, some often; one subject in many is accepted or
+                // unverified.
                 let (of_check, of_pair) =
                     (hash(check.id) % 100, hash(&format!("{}{name}", check.id)) % 100);
                 let status = match of_pair {

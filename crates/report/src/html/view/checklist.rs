@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use haechi_core::report::{Counts, Item};
-use haechi_core::{Area, Evidence, Finding, Severity, Status};
+use haechi_core::{Area, Evidence, Finding, Severity, Status, SubjectKind};
 
-use super::{Fixes, View, paragraph, remediation, shown};
+use super::{Fixes, Prose, View, paragraph, remediation, shown};
 use crate::group::{EvidenceGroup, by_evidence, same_ground, shared};
 use crate::labels::key;
 
@@ -26,7 +26,8 @@ pub(crate) struct ItemView {
     pub(crate) severity: Option<Severity>,
     /// Its areas, separated by spaces, for the filter.
     pub(crate) areas: String,
-    /// How many of its findings have its status; where there are several.
+    /// How many of its findings have its status; for what is open or accepted, where there are
+    /// several.
     pub(crate) share: Option<String>,
     pub(crate) checks: Vec<CheckView>,
 }
@@ -45,7 +46,7 @@ pub(crate) struct CheckView {
     pub(crate) quiet_counts: Vec<(Status, u64)>,
     /// What is expected and where it was read, where that is the same for all.
     pub(crate) ground: Option<GroundView>,
-    pub(crate) remediation: Vec<String>,
+    pub(crate) remediation: Vec<Prose>,
     pub(crate) fix: Fixes,
 }
 
@@ -56,7 +57,7 @@ pub(crate) struct BlockView {
     pub(crate) names: Vec<String>,
     /// The id of a lone subject, where it says more than its name.
     pub(crate) id: Option<String>,
-    pub(crate) reason: Vec<String>,
+    pub(crate) reason: Vec<Prose>,
     pub(crate) accepted: Option<String>,
     pub(crate) evidence: Vec<EvidenceView>,
 }
@@ -69,7 +70,7 @@ pub(crate) struct EvidenceView {
 
 /// What was expected, and where the fact was read.
 pub(crate) struct GroundView {
-    pub(crate) expected: Vec<String>,
+    pub(crate) expected: Vec<Prose>,
     pub(crate) source: String,
 }
 
@@ -101,7 +102,7 @@ impl View<'_> {
             status: item.status,
             severity: of_status.iter().map(|f| f.severity).max().filter(|_| weighed),
             areas: areas.into_iter().collect::<Vec<_>>().join(" "),
-            share: Some(share).filter(|_| item.findings.len() > 1),
+            share: Some(share).filter(|_| weighed && item.findings.len() > 1),
             checks: self.checks(item),
         }
     }
@@ -149,8 +150,14 @@ impl View<'_> {
 
     fn block(&self, same: &EvidenceGroup<'_>, grounded: bool) -> BlockView {
         let first = same.first;
-        let id = Some(&first.subject.id)
-            .filter(|id| same.findings.len() == 1 && !id.is_empty() && **id != first.subject.name);
+        // There is one host, engine and swarm; everything else can be told apart by its id.
+        let told = !matches!(
+            first.subject.kind,
+            SubjectKind::Host | SubjectKind::Engine | SubjectKind::Swarm
+        );
+        let id = Some(&first.subject.id).filter(|id| {
+            told && same.findings.len() == 1 && !id.is_empty() && **id != first.subject.name
+        });
         BlockView {
             status: first.status,
             kind: self.labels.kind(first.subject.kind),

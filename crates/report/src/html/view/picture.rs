@@ -95,6 +95,8 @@ impl View<'_> {
             ("critical", critical.as_str()),
         ];
         let verdict = match (findings.fail, findings.unverified) {
+            (0, 0) if findings.excepted > 0 => return t.get(key::VERDICT_ACCEPTED).to_owned(),
+            (0, 0) if findings.pass == 0 => return t.get(key::VERDICT_NOTHING).to_owned(),
             (0, 0) => return t.get(key::VERDICT_CLEAN).to_owned(),
             (0, _) => t.with(key::VERDICT_OPEN, &values),
             (_, 0) => t.with(key::VERDICT_FAILING, &values),
