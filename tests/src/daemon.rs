@@ -22,7 +22,9 @@ impl Daemon {
         let at = |name: &str| dir.path().join(name);
         fs::write(at("daemon.json"), config).unwrap();
         let log = File::create(at("log")).unwrap();
-        let child = Command::new("dockerd")
+        // In a network of its own: `--bridge=none` would take docker0 away from the engine of this host.
+        let child = Command::new("unshare")
+            .args(["--net", "--", "dockerd"])
             .arg(format!("--config-file={}", at("daemon.json").display()))
             .arg(format!("--data-root={}", at("data").display()))
             .arg(format!("--exec-root={}", at("exec").display()))
@@ -66,7 +68,10 @@ impl Daemon {
 
     fn answers(&self) -> bool {
         let mut version = Command::new("docker");
-        version.args(["--host", &self.url(), "version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        version
+            .args(["--host", &self.url(), "version"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         version.status().unwrap().success()
     }
 }

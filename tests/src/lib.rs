@@ -53,7 +53,13 @@ pub fn only<'r>(report: &'r Report<String>, check: &str) -> &'r Finding<String> 
 /// What was seen, for messages.
 pub fn seen(finding: &Finding<String>) -> String {
     let lines: Vec<&str> = finding.evidence.iter().map(|e| e.seen.as_str()).collect();
-    format!("{} of {}: {} ({})", finding.check, finding.subject.name, finding.status, lines.join("; "))
+    format!(
+        "{} of {}: {} ({})",
+        finding.check,
+        finding.subject.name,
+        finding.status,
+        lines.join("; ")
+    )
 }
 
 /// Demands a status.

@@ -162,17 +162,25 @@ impl Haechi {
 impl Done {
     /// The report on standard output.
     pub fn report(&self) -> Report<String> {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no report ({error}): {self:?}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no report ({error}): {self:?}"))
     }
 
     /// The JSON on standard output.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 
     /// Demands an exit code.
     pub fn must_end_with(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", head(&self.stdout), head(&self.stderr));
+        assert_eq!(
+            self.code,
+            code,
+            "stdout: {}\nstderr: {}",
+            head(&self.stdout),
+            head(&self.stderr)
+        );
         self
     }
 }

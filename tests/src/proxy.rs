@@ -125,7 +125,8 @@ pub fn id_in(path: &str) -> Option<&str> {
 fn ask(line: &str, body: &[u8]) -> io::Result<Vec<u8>> {
     let mut engine = UnixStream::connect(SOCKET)?;
     let length = body.len();
-    let head = format!("{line}Host: docker\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    let head =
+        format!("{line}Host: docker\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
     engine.write_all(head.as_bytes())?;
     engine.write_all(body)?;
     let mut answer = Vec::new();
@@ -145,7 +146,8 @@ fn say(writer: &mut impl Write, status: u16, text: &str) -> io::Result<()> {
 /// Status and JSON of an answer, in chunks or not.
 fn parse(answer: &[u8]) -> (u16, Value) {
     let split = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-    let (head, mut body) = (String::from_utf8_lossy(answer.get(..split).unwrap()), &answer[split + 4..]);
+    let (head, mut body) =
+        (String::from_utf8_lossy(answer.get(..split).unwrap()), &answer[split + 4..]);
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap();
     let mut whole = Vec::new();
     if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {

@@ -70,7 +70,8 @@ impl Snapshot {
 
 /// Verifies any text as a snapshot.
 pub fn verify_text(text: &str, arguments: &[&str]) -> Done {
-    let mut haechi = Haechi::new(&[["verify", "--snapshot", "given.json"].as_slice(), arguments].concat());
+    let mut haechi =
+        Haechi::new(&[["verify", "--snapshot", "given.json"].as_slice(), arguments].concat());
     let path: PathBuf = haechi.dir().join("given.json");
     std::fs::write(path, text).unwrap();
     haechi.run()

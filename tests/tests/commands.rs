@@ -75,7 +75,8 @@ fn a_file_for_each_format() {
     let html = read("r.html");
     assert!(html.starts_with("<!DOCTYPE html>") || html.starts_with("<!doctype html>"));
     // One file, no request: nothing is fetched from anywhere.
-    for outside in ["src=\"http", "href=\"http", "url(http", "@import", "<link rel=\"stylesheet\""] {
+    for outside in ["src=\"http", "href=\"http", "url(http", "@import", "<link rel=\"stylesheet\""]
+    {
         let own = html.matches(outside).count();
         assert!(outside == "href=\"http" || own == 0, "{outside} in the page");
     }
@@ -108,7 +109,8 @@ fn is_korean(text: &str) -> bool {
 #[test]
 fn korean_is_a_first_language() {
     let facts = facts();
-    for (name, value) in [("LANG", "ko_KR.UTF-8"), ("LC_ALL", "ko_KR.UTF-8"), ("HAECHI_LANG", "ko")] {
+    for (name, value) in [("LANG", "ko_KR.UTF-8"), ("LC_ALL", "ko_KR.UTF-8"), ("HAECHI_LANG", "ko")]
+    {
         let done = verify(facts.path(), &[]).env(name, value).run().must_end_with(1);
         assert!(is_korean(&done.stdout), "{name}={value}");
     }
@@ -120,10 +122,12 @@ fn korean_is_a_first_language() {
         assert!(reason.is_none_or(is_korean), "{}: {reason:?}", finding.check);
     }
     for format in ["table", "html", "junit", "csv", "markdown", "sarif"] {
-        let done = verify(facts.path(), &["--lang", "ko", "--format", format]).run().must_end_with(1);
+        let done =
+            verify(facts.path(), &["--lang", "ko", "--format", format]).run().must_end_with(1);
         assert!(is_korean(&done.stdout), "{format}");
     }
-    let done = Haechi::new(&["verify", "--lang", "ko", "--snapshot", "not-there"]).run().must_end_with(2);
+    let done =
+        Haechi::new(&["verify", "--lang", "ko", "--snapshot", "not-there"]).run().must_end_with(2);
     assert!(is_korean(&done.stderr), "{}", done.stderr);
     // English stays English.
     let done = verify(facts.path(), &[]).run().must_end_with(1);
@@ -143,14 +147,22 @@ fn a_policy_is_written_and_validated() {
     init.run().must_end_with(0);
     let first = fs::read_to_string(init.dir().join("mine.toml")).unwrap();
     init.run().must_end_with(2);
-    assert_eq!(first, fs::read_to_string(init.dir().join("mine.toml")).unwrap(), "it is left as it is");
+    assert_eq!(
+        first,
+        fs::read_to_string(init.dir().join("mine.toml")).unwrap(),
+        "it is left as it is"
+    );
 
     for (policy, place, word) in [
         ("[swarm]\nneeded = \"yes\"\n", ":2:10", "boolean"),
         ("[swarm]\nnedeed = true\n", ":2:1", "nedeed"),
-        ("[limits]\n\ncontainers_max = \n", ":3:", "containers_max"),
+        ("[limits]\n\ncontainers_max = \n", ":3:18", ""),
         ("[mounts\n", ":1:", ""),
-        ("[[exceptions]]\ncheck = \"a\"\nsubject = \"b\"\nreason = \"c\"\nowner = \"d\"\nexpires = \"soon\"\n", ":6:", "expires"),
+        (
+            "[[exceptions]]\ncheck = \"a\"\nsubject = \"b\"\nreason = \"c\"\nowner = \"d\"\nexpires = \"soon\"\n",
+            ":6:",
+            "expires",
+        ),
         ("[[exceptions]]\ncheck = \"a\"\n", ":1:", ""),
     ] {
         let mut check = Haechi::new(&["policy", "check", "given.toml"]);
@@ -173,7 +185,11 @@ fn a_policy_decides() {
     assert_eq!(ports(""), Status::Fail);
     assert_eq!(ports("[ports]\nprivileged = [80]\n"), Status::Pass);
     let unset = report("");
-    assert!(unset.policy_defaults.iter().any(|key| key == "ports.privileged"), "{:?}", unset.policy_defaults);
+    assert!(
+        unset.policy_defaults.iter().any(|key| key == "ports.privileged"),
+        "{:?}",
+        unset.policy_defaults
+    );
     let set = report("[ports]\nprivileged = [80]\n");
     assert!(!set.policy_defaults.iter().any(|key| key == "ports.privileged"));
 }
@@ -200,7 +216,8 @@ fn exceptions_of_the_policy_expire() {
     assert_eq!((accepted.reason.as_str(), accepted.owner.as_str()), ("a test", "the tests"));
     assert_eq!(found(exception("2020-12-31")).status, Status::Fail, "expired");
     // The last day still counts, the day after does not.
-    let taken: jiff::Timestamp = Snapshot::real().json["taken_at"].as_str().unwrap().parse().unwrap();
+    let taken: jiff::Timestamp =
+        Snapshot::real().json["taken_at"].as_str().unwrap().parse().unwrap();
     let day = taken.to_zoned(jiff::tz::TimeZone::UTC).date();
     assert_eq!(found(exception(&day.to_string())).status, Status::Excepted);
     assert_eq!(found(exception(&day.yesterday().unwrap().to_string())).status, Status::Fail);
@@ -212,8 +229,16 @@ fn exceptions_are_added_listed_and_removed() {
     let run = |arguments: &[&str]| Haechi::new(arguments).data(data.path()).run();
     let add = |check: &str, expires: &str| {
         run(&[
-            "except", "add", check, "haechi-lab-careless", "--reason", "a test", "--owner", "the tests",
-            "--expires", expires,
+            "except",
+            "add",
+            check,
+            "haechi-lab-careless",
+            "--reason",
+            "a test",
+            "--owner",
+            "the tests",
+            "--expires",
+            expires,
         ])
     };
     let status = || {
@@ -238,7 +263,16 @@ fn history_and_difference() {
     let data = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| Haechi::new(arguments).data(data.path()).run();
     let name = "haechi-lab-test-new";
-    let make = ["create", "--name", name, "--label", "haechi.lab=1", "--memory", "32m", "haechi-lab-tools:1"];
+    let make = [
+        "create",
+        "--name",
+        name,
+        "--label",
+        "haechi.lab=1",
+        "--memory",
+        "32m",
+        "haechi-lab-tools:1",
+    ];
     run(&["diff"]).must_end_with(2);
     docker(&make);
     let first = run(&["verify"]);
@@ -265,7 +299,10 @@ fn history_and_difference() {
 
     let history = run(&["history", "--format", "json"]).must_end_with(0).json();
     assert_eq!(history.as_array().unwrap().len(), 3);
-    assert_eq!(run(&["history", "--limit", "1", "--format", "json"]).json().as_array().unwrap().len(), 1);
+    assert_eq!(
+        run(&["history", "--limit", "1", "--format", "json"]).json().as_array().unwrap().len(),
+        1
+    );
     assert!(run(&["history"]).must_end_with(0).stdout.contains("cis-docker-1.13.0"));
     run(&["diff", "1", "99"]).must_end_with(2);
     // A verification that is not kept leaves no trace.
@@ -309,7 +346,11 @@ fn a_report_is_given_although_it_cannot_be_kept() {
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let line = format!("'{}' verify --no-store --fail-on never | head -n 1", binary().display());
-    let done = Command::new("bash").args(["-o", "pipefail", "-c", &line]).stderr(Stdio::piped()).output().unwrap();
+    let done = Command::new("bash")
+        .args(["-o", "pipefail", "-c", &line])
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(!said.contains("panicked") && !said.contains("roken pipe"), "{said}");
     assert_eq!(done.status.code(), Some(0));
@@ -332,7 +373,11 @@ fn checks_prove_themselves() {
     fs::write(&path, own.replace("OUTCOME", "pass")).unwrap();
     let done = test.run().must_end_with(2);
     assert!(done.stderr.contains("container-named-well"), "{}", done.stderr);
-    fs::write(&path, own.replace("OUTCOME", "fail").replace("container.name !=", "container.nmae !=")).unwrap();
+    fs::write(
+        &path,
+        own.replace("OUTCOME", "fail").replace("container.name !=", "container.nmae !="),
+    )
+    .unwrap();
     let done = test.run().must_end_with(2);
     assert!(done.stderr.contains("own.yaml") && done.stderr.contains("nmae"), "{}", done.stderr);
 }

@@ -4,12 +4,22 @@ use haechi_core::{Report, Status};
 use haechi_tests::{Daemon, Haechi, expect, only, seen};
 
 fn verify(daemon: &Daemon) -> Report<String> {
-    Haechi::new(&["verify", "--benchmark", "cis-docker-1.6.0", "--format", "json", "--host", &daemon.url()]).report()
+    Haechi::new(&[
+        "verify",
+        "--benchmark",
+        "cis-docker-1.6.0",
+        "--format",
+        "json",
+        "--host",
+        &daemon.url(),
+    ])
+    .report()
 }
 
 #[test]
 fn a_configuration_is_believed_only_while_it_is_in_force() {
-    let good = r#"{"log-level": "info", "icc": true, "userland-proxy": false, "no-new-privileges": true}"#;
+    let good =
+        r#"{"log-level": "info", "icc": true, "userland-proxy": false, "no-new-privileges": true}"#;
     let daemon = Daemon::start(good, &["--live-restore=true"]);
 
     // In force: file and command line both count.
@@ -35,7 +45,11 @@ fn a_configuration_is_believed_only_while_it_is_in_force() {
     let report = verify(&daemon);
     let found = only(&report, "engine-config-consistent");
     expect(found, Status::Fail);
-    assert!(seen(found).contains("usrland-proxy") && seen(found).contains("haechi"), "{}", seen(found));
+    assert!(
+        seen(found).contains("usrland-proxy") && seen(found).contains("haechi"),
+        "{}",
+        seen(found)
+    );
 
     // Against the command line, and against what the API says is in force.
     daemon.change(r#"{"live-restore": false, "log-driver": "journald"}"#);

@@ -39,10 +39,18 @@ fn only_the_host_is_decided(report: &Report<String>, cause: Cause) {
     let containers = findings(report, "container-not-privileged");
     assert!(!containers.is_empty());
     for finding in containers {
-        assert_eq!((finding.status, finding.cause), (Status::Unverified, Some(cause)), "{}", seen(finding));
+        assert_eq!(
+            (finding.status, finding.cause),
+            (Status::Unverified, Some(cause)),
+            "{}",
+            seen(finding)
+        );
     }
     let host = findings(report, "host-aslr");
-    assert!(host.iter().all(|f| matches!(f.status, Status::Pass | Status::Fail)), "the host is decided");
+    assert!(
+        host.iter().all(|f| matches!(f.status, Status::Pass | Status::Fail)),
+        "the host is decided"
+    );
 }
 
 #[test]
@@ -133,7 +141,12 @@ fn no_host_is_decided(report: &Report<String>) {
         assert!(undecided, "{}", seen(finding));
         if finding.status == Status::Unverified {
             let room = matches!(finding.cause, Some(Cause::NeedsDatabase | Cause::NeedsMonitor));
-            assert!(room || finding.cause == Some(Cause::Unreachable), "{:?} {}", finding.cause, seen(finding));
+            assert!(
+                room || finding.cause == Some(Cause::Unreachable),
+                "{:?} {}",
+                finding.cause,
+                seen(finding)
+            );
         }
     }
     assert!(hosts > 20, "{hosts} findings are about the host");
@@ -151,9 +164,17 @@ fn the_engine_is_on_another_host() {
     let report = verify_at(&proxy.url, &[]).report();
     no_host_is_decided(&report);
     // What the engine itself says is decided, what only its host could show is not.
-    assert_eq!(haechi_tests::finding(&report, "container-not-privileged", "haechi-lab-privileged").status, Status::Fail);
+    assert_eq!(
+        haechi_tests::finding(&report, "container-not-privileged", "haechi-lab-privileged").status,
+        Status::Fail
+    );
     let ssh = haechi_tests::finding(&report, "container-no-ssh-server", "haechi-lab-hidden-ssh");
-    assert_eq!((ssh.status, ssh.cause), (Status::Unverified, Some(Cause::Unreachable)), "{}", seen(ssh));
+    assert_eq!(
+        (ssh.status, ssh.cause),
+        (Status::Unverified, Some(Cause::Unreachable)),
+        "{}",
+        seen(ssh)
+    );
     assert_eq!(report.host.name, "elsewhere");
 }
 
@@ -168,14 +189,18 @@ fn a_forwarded_socket_is_not_an_engine_of_this_host() {
 fn containers_vanish_between_list_and_look() {
     let gone = docker(&["inspect", "--format", "{{.Id}}", "haechi-lab-careless"]);
     let proxy = Proxy::unix(move |path| match id_in(path) {
-        Some(id) if id == gone => Answer::Say(404, json!({"message": "No such container"}).to_string()),
+        Some(id) if id == gone => {
+            Answer::Say(404, json!({"message": "No such container"}).to_string())
+        }
         _ => Answer::Forward,
     });
     let done = verify_at(&proxy.url, &[]).run();
     assert!([0, 1].contains(&done.code), "{}: {}", done.code, done.stderr);
     let report = done.report();
-    let names: BTreeSet<&str> =
-        findings(&report, "container-not-privileged").iter().map(|f| f.subject.name.as_str()).collect();
+    let names: BTreeSet<&str> = findings(&report, "container-not-privileged")
+        .iter()
+        .map(|f| f.subject.name.as_str())
+        .collect();
     assert!(!names.contains("haechi-lab-careless"), "what is gone is not judged");
     assert!(names.contains("haechi-lab-exemplary"));
 }
@@ -185,7 +210,16 @@ fn containers_come_and_go() {
     static STOP: AtomicBool = AtomicBool::new(false);
     let churn = std::thread::spawn(|| {
         while !STOP.load(Ordering::Relaxed) {
-            let run = ["run", "--rm", "--label", "haechi.lab=1", "--network", "none", "haechi-lab-tools:1", "true"];
+            let run = [
+                "run",
+                "--rm",
+                "--label",
+                "haechi.lab=1",
+                "--network",
+                "none",
+                "haechi-lab-tools:1",
+                "true",
+            ];
             docker(&run);
         }
     });
@@ -207,7 +241,13 @@ fn containers_come_and_go() {
 #[test]
 fn the_engine_talks_nonsense() {
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
-    let nonsense = ["<html>hello</html>".to_owned(), "null".into(), "[1, 2".into(), "{\"Id\": 7}".into(), deep];
+    let nonsense = [
+        "<html>hello</html>".to_owned(),
+        "null".into(),
+        "[1, 2".into(),
+        "{\"Id\": 7}".into(),
+        deep,
+    ];
     for text in nonsense {
         let inspected = text.clone();
         let proxy = Proxy::unix(move |path| match path {
@@ -251,11 +291,14 @@ fn the_host_is_below_another_folder() {
     write(root.join("etc/hostname"), "fake\n").unwrap();
     write(root.join("etc/os-release"), "PRETTY_NAME=\"Fake Linux 1\"\nID=fake\n").unwrap();
     // A link as on a real host: absolute, and meant below the root.
-    write(root.join("real/passwd"), "root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/root:/bin/sh\n").unwrap();
+    write(root.join("real/passwd"), "root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/root:/bin/sh\n")
+        .unwrap();
     std::os::unix::fs::symlink("/real/passwd", root.join("etc/passwd")).unwrap();
     let root = root.display().to_string();
-    let report =
-        verify_at("unix:///nonexistent/engine.sock", &["--root", &root]).run().must_end_with(2).report();
+    let report = verify_at("unix:///nonexistent/engine.sock", &["--root", &root])
+        .run()
+        .must_end_with(2)
+        .report();
     assert_eq!(haechi_tests::only(&report, "host-aslr").status, Status::Fail);
     let accounts = haechi_tests::only(&report, "host-single-root-account");
     assert_eq!(accounts.status, Status::Fail, "{}", seen(accounts));

@@ -63,7 +63,8 @@ fn root_and_var_run_mounted_writable() {
 
 #[test]
 fn an_ssh_server_where_no_ps_can_be_run() {
-    let ps = std::process::Command::new("docker").args(["exec", "haechi-lab-hidden-ssh", "ps"]).output();
+    let ps =
+        std::process::Command::new("docker").args(["exec", "haechi-lab-hidden-ssh", "ps"]).output();
     assert!(!ps.unwrap().status.success(), "there is a `ps` in the container");
     expect(finding(&lab().report, "container-no-ssh-server", "haechi-lab-hidden-ssh"), Fail);
 }

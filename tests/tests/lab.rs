@@ -9,11 +9,11 @@ use haechi_tests::{Haechi, docker, lab, repository};
 use serde_json::Value;
 
 /// The items whose evidence may need rooms that do not exist yet (image scan, database, monitor).
-const LATER: [&str; 10] = ["1.2", "1.3", "4.3", "4.4", "4.8", "4.10", "4.11", "5.22", "5.23", "5.27"];
+const LATER: [&str; 10] =
+    ["1.2", "1.3", "4.3", "4.4", "4.8", "4.10", "4.11", "5.22", "5.23", "5.27"];
 /// The same items of the newer benchmark.
-const LATER_1_6: [&str; 12] = [
-    "1.2.1", "1.2.2", "4.2", "4.3", "4.4", "4.8", "4.10", "4.11", "4.12", "5.23", "5.24", "5.28",
-];
+const LATER_1_6: [&str; 12] =
+    ["1.2.1", "1.2.2", "4.2", "4.3", "4.4", "4.8", "4.10", "4.11", "4.12", "5.23", "5.24", "5.28"];
 
 fn verify(benchmark: &str) -> Report<String> {
     Haechi::new(&["verify", "--benchmark", benchmark, "--format", "json"]).lab_policy().report()
@@ -25,7 +25,13 @@ fn every_expectation_of_the_lab_holds() {
     let broken: Vec<String> =
         lab.expectations.iter().filter_map(|expected| expected.broken_in(lab)).collect();
     assert!(lab.expectations.len() > 100, "the lab expects little: {}", lab.expectations.len());
-    assert!(broken.is_empty(), "{} of {}:\n{}", broken.len(), lab.expectations.len(), broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "{} of {}:\n{}",
+        broken.len(),
+        lab.expectations.len(),
+        broken.join("\n")
+    );
 }
 
 /// Statuses, evidence and remediation of each item; the number of items.
@@ -48,7 +54,10 @@ fn complete(report: &Report<String>, items: usize) {
             assert_eq!(finding.cause.is_some(), finding.status == Status::Unverified, "{what}");
             assert_eq!(finding.accepted.is_some(), finding.status == Status::Excepted, "{what}");
             if matches!(finding.status, Status::Unverified | Status::NotApplicable) {
-                assert!(finding.reason.as_ref().is_some_and(|r| !r.trim().is_empty()), "{what}: why?");
+                assert!(
+                    finding.reason.as_ref().is_some_and(|r| !r.trim().is_empty()),
+                    "{what}: why?"
+                );
             }
         }
     }
@@ -62,7 +71,12 @@ fn open_only(report: &Report<String>, later: &[&str]) {
         for finding in item.findings.iter().filter(|f| f.status == Status::Unverified) {
             let room = finding.cause.is_some_and(|cause| rooms.contains(&cause));
             if !room || !later.contains(&item.id.as_str()) {
-                wrong.push(format!("{} {:?}: {}", item.id, finding.cause, haechi_tests::seen(finding)));
+                wrong.push(format!(
+                    "{} {:?}: {}",
+                    item.id,
+                    finding.cause,
+                    haechi_tests::seen(finding)
+                ));
             }
         }
     }
@@ -100,8 +114,10 @@ fn the_report_keeps_its_schema() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     for benchmark in ["cis-docker-1.13.0", "cis-docker-1.6.0", "nist-sp-800-190"] {
         let done = Haechi::new(&["verify", "--benchmark", benchmark, "--format", "json"]).run();
-        let errors: Vec<String> =
-            validator.iter_errors(&done.json()).map(|e| format!("{} at {}", e, e.instance_path())).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(&done.json())
+            .map(|e| format!("{} at {}", e, e.instance_path()))
+            .collect();
         assert!(errors.is_empty(), "{benchmark}: {errors:?}");
     }
 }
@@ -112,8 +128,10 @@ fn the_snapshot_keeps_its_schema() {
     let schema: Value = serde_json::from_str(&schema).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let snapshot = Haechi::new(&["collect"]).run().must_end_with(0).json();
-    let errors: Vec<String> =
-        validator.iter_errors(&snapshot).map(|e| format!("{} at {}", e, e.instance_path())).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(&snapshot)
+        .map(|e| format!("{} at {}", e, e.instance_path()))
+        .collect();
     assert!(errors.is_empty(), "{errors:?}");
 }
 
@@ -136,7 +154,11 @@ fn no_secret_leaves_the_engine() {
     }
     for output in outputs {
         for secret in ["Xq7-Rz91-kLm3-Vb52", "Tr0ub4dor-und-3"] {
-            assert!(!output.contains(secret), "{secret} is in {}", output.chars().take(80).collect::<String>());
+            assert!(
+                !output.contains(secret),
+                "{secret} is in {}",
+                output.chars().take(80).collect::<String>()
+            );
         }
     }
 }

@@ -70,7 +70,10 @@ pub fn run() -> Result<()> {
     let image = lab::image("tools")?;
     let _containers = Containers;
     let mut medians = Vec::new();
-    print(format!("containers  program                {:^26}  {:^26}  {:^22}", "wall ms", "cpu ms", "peak MiB"));
+    print(format!(
+        "containers  program                {:^26}  {:^26}  {:^22}",
+        "wall ms", "cpu ms", "peak MiB"
+    ));
     for count in COUNTS {
         grow(count, &image)?;
         let costs = measure(&tools, rounds)?;
@@ -90,7 +93,8 @@ pub fn run() -> Result<()> {
 fn tools(data: &Path) -> Result<Vec<Tool>> {
     let program = haechi("release")?.display().to_string();
     let verify = ["verify", "--quiet", "--data-dir"].map(ToOwned::to_owned);
-    let words = std::iter::once(program).chain(verify).chain([data.display().to_string()]).collect();
+    let words =
+        std::iter::once(program).chain(verify).chain([data.display().to_string()]).collect();
     let mut tools = vec![Tool { name: "haechi verify", words, folder: None, codes: &[0, 1] }];
     match std::env::var_os("HAECHI_BENCH_DOCKER_BENCH").map(PathBuf::from) {
         Some(folder) if folder.join("docker-bench-security.sh").is_file() => tools.push(Tool {
@@ -100,7 +104,9 @@ fn tools(data: &Path) -> Result<Vec<Tool>> {
             codes: &[0],
         }),
         Some(folder) => bail!("{} holds no docker-bench-security.sh", folder.display()),
-        None => say("HAECHI_BENCH_DOCKER_BENCH names no folder: docker-bench-security is not measured."),
+        None => {
+            say("HAECHI_BENCH_DOCKER_BENCH names no folder: docker-bench-security is not measured.")
+        }
     }
     Ok(tools)
 }
@@ -118,7 +124,8 @@ fn grow(count: usize, image: &str) -> Result<()> {
     let there = docker(["ps", "--quiet", "--filter", &format!("label={LABEL}")])?.lines().count();
     let names: Vec<String> = (there..count).map(|number| format!("{PREFIX}{number:03}")).collect();
     let start = |name: &String| {
-        let words = ["run", "--detach", "--name", name, "--label", LABEL, "--network", "none", image];
+        let words =
+            ["run", "--detach", "--name", name, "--label", LABEL, "--network", "none", image];
         docker(words.into_iter().chain(["sleep", "1000000"])).map(drop)
     };
     thread::scope(|threads| {
@@ -192,12 +199,16 @@ fn verdict(tools: &[Tool], medians: &[(usize, &str, f64, f64, f64)]) -> Result<(
     for tool in tools {
         let ((few, few_cpu, _), (many, many_cpu, _)) = (of(1, tool.name)?, of(100, tool.name)?);
         let (growth, growth_cpu) = ((many - few) / 99.0, (many_cpu - few_cpu) / 99.0);
-        print(format!("{}: {growth:.2} ms more for each container ({growth_cpu:.2} ms of processor)", tool.name));
+        print(format!(
+            "{}: {growth:.2} ms more for each container ({growth_cpu:.2} ms of processor)",
+            tool.name
+        ));
         growths.push(growth);
     }
     if let [own, other] = tools {
         for count in COUNTS {
-            let ((wall, cpu, _), (wall_other, cpu_other, _)) = (of(count, own.name)?, of(count, other.name)?);
+            let ((wall, cpu, _), (wall_other, cpu_other, _)) =
+                (of(count, own.name)?, of(count, other.name)?);
             print(format!(
                 "{count} containers: {} takes {:.0} times as long and {:.0} times the processor",
                 other.name,

@@ -151,7 +151,10 @@ pub fn meet(what_for: For) -> Result<()> {
 fn available(need: &Need) -> Option<&'static str> {
     let known = |package: &&&str| {
         let mut show = Command::new("apt-cache");
-        show.args(["show", package]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        show.args(["show", package])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         show.status().is_ok_and(|status| status.success())
     };
     need.packages.iter().find(known).or(need.packages.last()).copied()

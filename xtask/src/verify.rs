@@ -15,7 +15,9 @@ pub fn run(further: &[&str]) -> Result<()> {
     engine::meet()?;
     must(cargo(&["build", "--release", "--package", "haechi"])?)?;
     if docker(["ps", "--all", "--quiet"])?.is_empty() {
-        say("The engine has no container: making some to verify. `cargo xtask lab down` removes them.");
+        say(
+            "The engine has no container: making some to verify. `cargo xtask lab down` removes them.",
+        );
         lab::up()?;
     }
     if !is_root() {
@@ -27,7 +29,9 @@ pub fn run(further: &[&str]) -> Result<()> {
     let status = verify.status().context("cannot run haechi")?;
     match status.code() {
         Some(0) => say("haechi ended with 0: nothing failed."),
-        Some(1) => say(format!("haechi ended with 1: it verified, and found failures; see {REPORT}.")),
+        Some(1) => {
+            say(format!("haechi ended with 1: it verified, and found failures; see {REPORT}."))
+        }
         Some(2) => bail!("haechi ended with 2: it could not verify; see above"),
         _ => bail!("haechi ended with {status}"),
     }

@@ -101,6 +101,8 @@ section! {
         /// Logging drivers that bring logs to another machine.
         pub central_log_drivers: Vec<String> =
             list(&["awslogs", "fluentd", "gcplogs", "gelf", "logentries", "splunk"]),
+        /// Oldest major version of Docker Engine that may run; nobody maintains older ones than 20.10 any more.
+        pub version_major_min: i64 = 20,
         /// Limits that `default-ulimits` must set.
         pub required_ulimits: Vec<String> = list(&["nofile", "nproc"]),
     }
@@ -333,6 +335,7 @@ impl Policy {
             errors.push(PolicyError::Value { file: file.to_owned(), key, message: message.to_owned() });
         };
         let numbers = [
+            ("engine.version_major_min", self.engine.version_major_min, 17),
             ("swarm.managers_min", self.swarm.managers_min, 1),
             ("swarm.managers_max", self.swarm.managers_max, 1),
             ("swarm.unlock_key_days_max", self.swarm.unlock_key_days_max, 1),

@@ -203,10 +203,10 @@ where
 
 /// Tells images and containers of each other.
 fn link_images(gaps: &Gaps, snapshot: &mut Snapshot) {
+    let names = snapshot.images.as_deref().map(images::Names::new);
     for container in snapshot.containers.iter_mut().flatten() {
-        if let (Some(reference), Some(images)) = (&container.image_ref, &snapshot.images) {
-            let found = images::find(images, reference).and_then(|image| image.id.clone());
-            container.image_ref_id = Some(found.unwrap_or_default());
+        if let (Some(reference), Some(names)) = (&container.image_ref, &names) {
+            container.image_ref_id = Some(names.find(reference).unwrap_or_default().to_owned());
         } else {
             let id = container.id.as_deref().unwrap_or_default();
             let detail = "the container's reference or the engine's images are not known";

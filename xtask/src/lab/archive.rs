@@ -86,7 +86,8 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut tail = [rest, &[0; 100], magic].concat();
         tail.resize(BLOCK - header.len() - 8, 0);
         // The sum counts its own field as spaces.
-        let sum: u32 = header.iter().chain(&tail).map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
+        let sum: u32 =
+            header.iter().chain(&tail).map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
         archive.extend_from_slice(&header);
         archive.extend_from_slice(format!("{sum:06o}\0 ").as_bytes());
         archive.extend_from_slice(&tail);

@@ -46,7 +46,10 @@ pub fn table() -> Result<(String, Vec<String>)> {
         let checks: Vec<Check> =
             serde_norway::from_str(&text).context(path.display().to_string())?;
         let title = file.trim_end_matches(".yaml");
-        let _ = write!(page, "\n## checks/{file}\n\n| {title} check | fails | passes |\n|---|---|---|\n");
+        let _ = write!(
+            page,
+            "\n## checks/{file}\n\n| {title} check | fails | passes |\n|---|---|---|\n"
+        );
         for check in checks {
             let [fails, passes] = by_check.get(check.id.as_str()).cloned().unwrap_or_default();
             let mut cell = |verdict: &str, subjects: Vec<String>| {
@@ -58,11 +61,15 @@ pub fn table() -> Result<(String, Vec<String>)> {
                     (false, None) => subjects.join(", "),
                     (true, Some(reason)) => format!("– {}", reason.why),
                     (true, None) => {
-                        complaints.push(format!("lab.yaml: nothing shows a {verdict} of {}", check.id));
+                        complaints
+                            .push(format!("lab.yaml: nothing shows a {verdict} of {}", check.id));
                         "missing".to_owned()
                     }
                     (false, Some(_)) => {
-                        complaints.push(format!("lab.yaml: {} is shown to {verdict}, but listed as not shown", check.id));
+                        complaints.push(format!(
+                            "lab.yaml: {} is shown to {verdict}, but listed as not shown",
+                            check.id
+                        ));
                         subjects.join(", ")
                     }
                 }

@@ -42,8 +42,11 @@ pub fn make(image: &Image, identity: &str) -> Result<()> {
     }
     fs::write(folder.path().join("Dockerfile"), &image.dockerfile)?;
     let folder = folder.path().display().to_string();
-    let labels =
-        [LABEL.to_owned(), format!("haechi.lab.image={}", image.name), format!("{SPEC}={identity}")];
+    let labels = [
+        LABEL.to_owned(),
+        format!("haechi.lab.image={}", image.name),
+        format!("{SPEC}={identity}"),
+    ];
     let mut words = vec!["build", "--quiet", "--force-rm", "--network", "none"];
     words.extend(labels.iter().flat_map(|label| ["--label", label]));
     let tag = tag(&image.name);
@@ -106,6 +109,7 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     let Ok(lines) = output(ldd) else {
         return Ok(Vec::new());
     };
-    let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
+    let path =
+        |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
     Ok(lines.lines().filter_map(path).collect())
 }

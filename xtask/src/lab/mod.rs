@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::engine;
 use crate::needs::{self, For};
 use crate::run::{docker, say};
-use crate::engine;
 pub use docs::{table, write as write_docs};
 use spec::{Container, Made, Spec, State};
 
@@ -126,9 +126,8 @@ fn place_files(spec: &Spec) -> Result<()> {
     for file in &spec.files {
         let path = spec.directory.join(&file.path);
         let folder = path.parent().context("a file needs a folder")?;
-        fs::create_dir_all(folder).with_context(|| {
-            format!("cannot make {}: the lab needs root", folder.display())
-        })?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}: the lab needs root", folder.display()))?;
         match &file.link {
             Some(_) if path.is_symlink() => {}
             Some(target) => symlink(target, &path)?,

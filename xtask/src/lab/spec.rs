@@ -149,7 +149,8 @@ impl Spec {
         let text = std::fs::read_to_string(&path).context(path.display().to_string())?;
         let spec: Self = serde_norway::from_str(&text).context(path.display().to_string())?;
         let mut marked = text;
-        for program in spec.images.iter().flat_map(|i| &i.files).filter_map(|f| f.program.as_ref()) {
+        for program in spec.images.iter().flat_map(|i| &i.files).filter_map(|f| f.program.as_ref())
+        {
             let size = find(program).and_then(|path| Some(std::fs::metadata(path).ok()?.len()));
             marked.push_str(&format!("{program} {size:?}\n"));
         }
@@ -158,7 +159,8 @@ impl Spec {
 
     /// Checks by id, with the subjects that fail and those that pass.
     pub fn by_check(&self) -> BTreeMap<&str, [Vec<String>; 2]> {
-        let containers = self.containers.iter().map(|c| ("container", &c.name, &c.fails, &c.passes));
+        let containers =
+            self.containers.iter().map(|c| ("container", &c.name, &c.fails, &c.passes));
         let images = self.images.iter().map(|i| ("image", &i.name, &i.fails, &i.passes));
         let volumes = self.volumes.iter().map(|v| ("volume", &v.name, &v.fails, &v.passes));
         let networks = self.networks.iter().map(|n| ("network", &n.name, &n.fails, &n.passes));

@@ -47,7 +47,9 @@ pub(super) fn texts() -> Result<Vec<(String, String)>> {
     all()?
         .into_iter()
         .filter(|(_, path)| is_text(path))
-        .map(|(name, path)| Ok((name, fs::read_to_string(&path).context(path.display().to_string())?)))
+        .map(|(name, path)| {
+            Ok((name, fs::read_to_string(&path).context(path.display().to_string())?))
+        })
         .collect()
 }
 
@@ -58,7 +60,8 @@ pub(super) fn complaints() -> Result<Complaints> {
     let machine = Regex::new(&format!("/({}|{})/", concat!("wo", "rk"), concat!("fa", "rm")))?;
     let skipped = concat!("#[", "ignore");
     for (name, text) in texts()? {
-        let mut complain = |line: usize, what: &str| complaints.push(format!("{name}:{line}: {what}"));
+        let mut complain =
+            |line: usize, what: &str| complaints.push(format!("{name}:{line}: {what}"));
         let is_rust = name.ends_with(".rs");
         if is_rust && !text.starts_with("//!") {
             complain(1, "does not open with `//!`: what is it for?");

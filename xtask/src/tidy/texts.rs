@@ -9,7 +9,8 @@ use super::files::texts;
 pub(super) fn complaints() -> Result<Complaints> {
     let mut complaints = Vec::new();
     for (name, text) in texts()? {
-        let read = ["checks/", "benchmarks/", "texts/"].iter().any(|folder| name.starts_with(folder));
+        let read =
+            ["checks/", "benchmarks/", "texts/"].iter().any(|folder| name.starts_with(folder));
         if read && name.ends_with(".yaml") {
             let value: Value = serde_norway::from_str(&text).with_context(|| name.clone())?;
             look(&value, &name, &mut complaints);

@@ -2,6 +2,8 @@
 //!
 //! One inspect and one history each. The content of an image is not looked at here.
 
+use std::collections::HashMap;
+
 use haechi_core::facts::{BuildStep, Image};
 use haechi_core::finding::{Cause, SubjectKind};
 use serde_json::Value;
@@ -127,29 +129,44 @@ fn steps_of(reader: Reader<'_>, history: &Value) -> Option<Vec<BuildStep>> {
     Some(items.iter().rev().map(step).collect())
 }
 
-/// The image that a reference names on this host: by name, by digest, or by (a beginning of) its id.
-pub(super) fn find<'i>(images: &'i [Image], reference: &str) -> Option<&'i Image> {
-    if let Some((name, digest)) = reference.split_once('@') {
-        // With a digest the tag means nothing.
-        let name = normal(name);
-        let name = name.rsplit_once(':').map_or(name.as_str(), |(name, _)| name);
-        let wanted = format!("{name}@{digest}");
-        return images.iter().find(|image| {
-            image.digests.iter().flatten().any(|known| normal_digest(known) == wanted)
-        });
+/// Images by what names them.
+pub(super) struct Names {
+    by_name: HashMap<String, String>,
+    ids: Vec<String>,
+}
+
+impl Names {
+    /// The names of `images`.
+    pub(super) fn new(images: &[Image]) -> Self {
+        let mut by_name = HashMap::new();
+        let mut ids = Vec::new();
+        for image in images {
+            let Some(id) = &image.id else { continue };
+            ids.push(id.clone());
+            let tags = image.tags.iter().flatten().map(|tag| normal(tag));
+            let digests = image.digests.iter().flatten().map(|digest| normal_digest(digest));
+            for name in tags.chain(digests) {
+                by_name.entry(name).or_insert_with(|| id.clone());
+            }
+        }
+        Self { by_name, ids }
     }
-    let wanted = normal(reference);
-    let named =
-        images.iter().find(|image| image.tags.iter().flatten().any(|tag| normal(tag) == wanted));
-    named.or_else(|| {
-        let hex = reference.strip_prefix("sha256:").unwrap_or(reference);
-        let is_id = hex.len() >= 4 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let starts = |image: &&Image| {
-            let id = image.id.as_deref().unwrap_or_default();
-            id.strip_prefix("sha256:").unwrap_or(id).starts_with(hex)
-        };
-        images.iter().find(starts).filter(|_| is_id)
-    })
+
+    /// The id of the image that a reference names: by name, by digest, or by (a beginning of) its id.
+    pub(super) fn find(&self, reference: &str) -> Option<&str> {
+        if reference.contains('@') {
+            return self.by_name.get(&normal_digest(reference)).map(String::as_str);
+        }
+        let named = self.by_name.get(&normal(reference)).map(String::as_str);
+        named.or_else(|| {
+            let hex = reference.strip_prefix("sha256:").unwrap_or(reference);
+            if hex.len() < 4 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return None;
+            }
+            let starts = |id: &&String| id.strip_prefix("sha256:").unwrap_or(id).starts_with(hex);
+            self.ids.iter().find(starts).map(String::as_str)
+        })
+    }
 }
 
 /// A reference in the short form that the engine itself shows, with its tag.
@@ -161,6 +178,7 @@ fn normal(reference: &str) -> String {
     if last.contains(':') { short.to_owned() } else { format!("{short}:latest") }
 }
 
+/// `name@digest` in the short form; with a digest the tag means nothing.
 fn normal_digest(reference: &str) -> String {
     let (name, digest) = reference.split_once('@').unwrap_or((reference, ""));
     let name = normal(name);
@@ -183,7 +201,8 @@ mod tests {
             image("a1", &["web:latest", "reg:5000/web:1"], &["web@sha256:d1"]),
             image("b2", &["docker.io/library/db:2"], &[]),
         ];
-        let found = |reference| find(&images, reference).and_then(|image| image.id.clone());
+        let names = Names::new(&images);
+        let found = |reference| names.find(reference).map(str::to_owned);
         let (a, b) = (images[0].id.clone(), images[1].id.clone());
         assert_eq!(found("web"), a);
         assert_eq!(found("docker.io/library/web:latest"), a);

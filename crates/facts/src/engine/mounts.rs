@@ -129,9 +129,15 @@ impl Socket {
     }
 }
 
-/// The mount point of a line of mountinfo.
+/// The mount point of a line of mountinfo. File systems that another machine or program serves are left out:
+/// no engine's socket lies on one, and a dead server would hold up whoever looks.
 fn mount_point(line: &str) -> Option<String> {
-    line.split(' ').nth(4).map(super::info::unescape)
+    const SERVED: [&str; 8] = ["9p", "afs", "autofs", "ceph", "cifs", "fuse", "nfs", "smb"];
+    let (before, after) = line.split_once(" - ")?;
+    if SERVED.iter().any(|kind| after.starts_with(kind)) {
+        return None;
+    }
+    before.split(' ').nth(4).map(super::info::unescape)
 }
 
 /// Where a path of the host really leads.

@@ -381,5 +381,7 @@ mod tests {
         assert_eq!(oldest_certificate(""), None);
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(oldest_certificate(broken), None);
+        let issued = oldest_certificate(include_str!("tests/ca.pem")).unwrap();
+        assert_eq!(issued.as_second(), 1_795_372_026);
     }
 }

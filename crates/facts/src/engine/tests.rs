@@ -1,10 +1,12 @@
 //! The whole collector over recorded answers and made-up machines.
 
+mod completeness;
 mod machine;
 
 use super::api::tests::Recorded;
 use super::*;
 use crate::gaps::Gaps;
+use completeness::unexplained;
 use haechi_core::facts::Gap;
 use machine::{CONTAINER, Machine, docker, inspect};
 use serde_json::json;
@@ -35,103 +37,6 @@ async fn collect_at(api: &Recorded, root: &Root, endpoint: &str) -> Snapshot {
 
 async fn collect_on(api: &Recorded, machine: &Machine) -> Snapshot {
     collect_at(api, &machine.root(), &machine.endpoint()).await
-}
-
-/// Facts that are absent without a gap that says why: there must be none.
-fn unexplained(snapshot: &Snapshot) -> Vec<String> {
-    let schema = serde_json::to_value(schemars::schema_for!(Snapshot)).unwrap();
-    let value = serde_json::to_value(snapshot).unwrap();
-    let mut missing = Vec::new();
-    let lists = [
-        ("container", "containers", "id"),
-        ("image", "images", "id"),
-        ("network", "networks", "id"),
-        ("volume", "volumes", "name"),
-        ("service", "services", "id"),
-    ];
-    for (kind, list, key) in lists {
-        let shape = &schema["$defs"][capitalised(kind)];
-        match value[list].as_array() {
-            None => {
-                if !is_explained(&snapshot.gaps, kind, "", "") {
-                    missing.push(list.to_owned());
-                }
-            }
-            Some(items) => {
-                for item in items {
-                    let id = item[key].as_str().unwrap_or_default();
-                    walk(&schema, shape, item, &snapshot.gaps, (kind, id), "", &mut missing);
-                }
-            }
-        }
-    }
-    for kind in ["engine", "swarm"] {
-        let shape = &schema["$defs"][capitalised(kind)];
-        walk(&schema, shape, &value[kind], &snapshot.gaps, (kind, ""), "", &mut missing);
-    }
-    missing
-}
-
-fn capitalised(word: &str) -> String {
-    word[..1].to_uppercase() + &word[1..]
-}
-
-fn is_explained(gaps: &[Gap], kind: &str, id: &str, fact: &str) -> bool {
-    gaps.iter().any(|gap| {
-        gap.kind.name() == kind
-            && (gap.id == id || gap.id.is_empty())
-            && (gap.fact.is_empty()
-                || gap.fact == fact
-                || fact.starts_with(&format!("{}.", gap.fact)))
-    })
-}
-
-fn walk(
-    schema: &Value,
-    shape: &Value,
-    value: &Value,
-    gaps: &[Gap],
-    subject: (&str, &str),
-    path: &str,
-    missing: &mut Vec<String>,
-) {
-    let shape = resolve(schema, shape);
-    for (name, field) in shape["properties"].as_object().into_iter().flatten() {
-        let fact = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        // Filled by the monitor, a look at the registry, the image module and the vulnerability database.
-        let others = ["execs", "registry_digest", "scan", "vulnerabilities", "supported"];
-        if others.contains(&name.as_str()) {
-            continue;
-        }
-        let Some(found) = value.get(name).filter(|found| !found.is_null()) else {
-            if !is_explained(gaps, subject.0, subject.1, &fact) {
-                missing.push(format!("{} {}: {fact}", subject.0, subject.1));
-            }
-            continue;
-        };
-        let field = resolve(schema, field);
-        match found {
-            Value::Object(_) => walk(schema, &field, found, gaps, subject, &fact, missing),
-            Value::Array(items) => {
-                for item in items {
-                    walk(schema, &field["items"], item, gaps, subject, &fact, missing);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Follows references and takes the non-null part of an optional field.
-fn resolve(schema: &Value, shape: &Value) -> Value {
-    if let Some(name) = shape["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
-        return schema["$defs"][name].clone();
-    }
-    let parts = shape["anyOf"].as_array().or_else(|| shape["allOf"].as_array());
-    match parts.and_then(|parts| parts.iter().find(|part| part["type"] != "null")) {
-        Some(part) => resolve(schema, part),
-        None => shape.clone(),
-    }
 }
 
 fn gap_causes<'s>(snapshot: &'s Snapshot, kind: SubjectKind, fact: &str) -> Vec<&'s str> {
@@ -357,4 +262,50 @@ async fn a_socket_that_never_answers_costs_one_time_limit() {
     let (cause, detail, _) = ask(300).await;
     assert_eq!(cause, Cause::Unreachable);
     assert!(detail.contains("is stopped"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_manager_tells_all_and_a_worker_little() {
+    let machine = Machine::new();
+    let member = |manager: bool| {
+        let mut info = docker(&machine).0["/info"].clone().unwrap();
+        info["Swarm"] = json!({"LocalNodeState": "active", "ControlAvailable": manager, "NodeAddr": "10.0.0.1"});
+        docker(&machine).with("/info", info)
+    };
+    let cluster = json!({"ID": "s1", "CreatedAt": "2026-01-01T00:00:00Z",
+        "Spec": {"EncryptionConfig": {"AutoLockManagers": true}, "CAConfig": {"NodeCertExpiry": 86_400_000_000_001_i64}},
+        "TLSInfo": {"TrustRoot": include_str!("tests/ca.pem")}});
+    machine.write(
+        "var/lib/docker/swarm/docker-state.json",
+        r#"{"AdvertiseAddr": "10.0.0.7:2377", "DataPathAddr": "10.1.0.7"}"#,
+    );
+    let manager = member(true)
+        .with("/swarm", cluster)
+        .with("/swarm/unlockkey", json!({"UnlockKey": "SWMKEY-1-abcdefgh"}))
+        .with("/nodes", json!([{"Spec": {"Role": "manager"}}, {"Spec": {"Role": "worker"}}]))
+        .with("/secrets", json!([{}]))
+        .with("/configs", json!([]))
+        .with(
+            "/services",
+            json!([{"ID": "v1", "Spec": {"Name": "api", "TaskTemplate": {"ContainerSpec":
+            {"Image": "api:1", "Env": ["A_TOKEN=hunter2"]}}}}]),
+        );
+    let snapshot = collect_on(&manager, &machine).await;
+    // The store knows for how long a key has been in use.
+    let later = ["swarm : unlock_key_rotation_seen", "swarm : unlock_key_seen_days"];
+    let mut open = unexplained(&snapshot);
+    open.sort();
+    assert_eq!(open, later);
+    let swarm = &snapshot.swarm;
+    assert_eq!((swarm.managers, swarm.nodes, swarm.secrets), (Some(1), Some(2), Some(1)));
+    assert_eq!((swarm.node_cert_days, swarm.age_days), (Some(2), Some(30)));
+    assert_eq!(swarm.advertise_address.as_deref(), Some("10.0.0.7"));
+    assert_eq!(swarm.data_path_address.as_deref(), Some("10.1.0.7"));
+    let text = serde_json::to_string(&snapshot).unwrap();
+    assert!(!text.contains("SWMKEY") && !text.contains("hunter2"));
+
+    let snapshot = collect_on(&member(false), &machine).await;
+    assert_eq!(unexplained(&snapshot), Vec::<String>::new());
+    assert_eq!((snapshot.swarm.manager, snapshot.swarm.auto_lock), (Some(false), None));
+    assert_eq!(snapshot.services, Some(Vec::new()));
 }
