@@ -160,8 +160,8 @@ fn a_policy_is_written_and_validated() {
         ("[mounts\n", ":1:", ""),
         (
             "[[exceptions]]\ncheck = \"a\"\nsubject = \"b\"\nreason = \"c\"\nowner = \"d\"\nexpires = \"soon\"\n",
-            ":6:",
-            "expires",
+            ":6:11",
+            "",
         ),
         ("[[exceptions]]\ncheck = \"a\"\n", ":1:", ""),
     ] {
