@@ -3,8 +3,10 @@
 //! Each fact is turned into a value of the expression language once, however many checks read it. Joins that
 //! checks need (a container's image, an image's containers) are made here.
 
+use std::collections::{BTreeMap, HashMap};
+
 use cel::{Context, Value};
-use haechi_core::facts::{Gap, Snapshot};
+use haechi_core::facts::{File, Gap, Image, Snapshot};
 use haechi_core::{Cause, Policy, Subject, SubjectKind};
 use serde::Serialize;
 
@@ -28,6 +30,7 @@ pub(crate) struct Subjects {
 /// Everything that checks read.
 pub(crate) struct World<'a> {
     snapshot: &'a Snapshot,
+    gaps: BTreeMap<SubjectKind, GapsOfKind<'a>>,
     pub(crate) host: Subject,
     shared: Vec<(&'static str, Value)>,
 }
@@ -65,7 +68,7 @@ impl<'a> World<'a> {
         list("volumes", snapshot.volumes.as_ref().map(value));
         list("services", snapshot.services.as_ref().map(value));
         list("files", snapshot.files.as_ref().map(value));
-        Self { snapshot, host, shared }
+        Self { snapshot, gaps: index(&snapshot.gaps), host, shared }
     }
 
     /// Binds the variables that all checks share.
@@ -98,7 +101,8 @@ impl<'a> World<'a> {
                 all.iter().map(|s| entry(kind, "service", s, s.name.as_deref(), s.id.as_deref())).collect()
             }),
             SubjectKind::File => snapshot.files.as_ref().map(|all| {
-                all.iter().map(|f| entry(kind, "file", f, f.path.as_deref(), f.path.as_deref())).collect()
+                let name = |f: &'a File| f.path.as_deref().or(f.role.as_deref());
+                all.iter().map(|f| entry(kind, "file", f, name(f), name(f))).collect()
             }),
         };
         let gap = snapshot
@@ -112,7 +116,13 @@ impl<'a> World<'a> {
     }
 
     fn containers(&self) -> Option<Vec<Entry>> {
-        let images = self.snapshot.images.as_deref().unwrap_or_default();
+        let images: HashMap<&str, &Image> = self
+            .snapshot
+            .images
+            .iter()
+            .flatten()
+            .filter_map(|image| Some((image.id.as_deref()?, image)))
+            .collect();
         let all = self.snapshot.containers.as_ref()?;
         Some(
             all.iter()
@@ -120,7 +130,7 @@ impl<'a> World<'a> {
                     let name = container.name.as_deref();
                     let id = container.id.as_deref();
                     let mut entry = entry(SubjectKind::Container, "container", container, name, id);
-                    let image = images.iter().find(|i| i.id.is_some() && i.id == container.image_id);
+                    let image = container.image_id.as_deref().and_then(|id| images.get(id));
                     if let Some(image) = image {
                         entry.variables.push(("image", value(image)));
                         entry.image_id.clone_from(&image.id);
@@ -160,10 +170,39 @@ impl<'a> World<'a> {
         entry: &'s Entry,
         places: impl Iterator<Item = &'s Place> + 's,
     ) -> impl Iterator<Item = &'s Gap> + 's {
-        places.flat_map(move |place| {
-            self.snapshot.gaps.iter().filter(move |gap| concerns(gap, entry, place))
+        places.flat_map(move |(variable, path)| {
+            let of_kind = whose(variable, entry).and_then(|(kind, id)| {
+                let gaps = self.gaps.get(&kind)?;
+                let of = |id: &str| gaps.by_id.get(id).map(Vec::as_slice).unwrap_or_default();
+                Some(match id {
+                    None => (gaps.all.as_slice(), &[][..]),
+                    Some("") => (of(""), &[][..]),
+                    // A fact that is missing for all of a kind is missing for each of them.
+                    Some(id) => (of(id), of("")),
+                })
+            });
+            let (own, shared) = of_kind.unwrap_or_default();
+            let shared = shared.iter().filter(|gap| !gap.fact.is_empty());
+            own.iter().chain(shared).copied().filter(move |gap| related(&gap.fact, path))
         })
     }
+}
+
+/// The gaps of one kind of subject, found by id: a snapshot may have very many.
+#[derive(Default)]
+struct GapsOfKind<'a> {
+    all: Vec<&'a Gap>,
+    by_id: HashMap<&'a str, Vec<&'a Gap>>,
+}
+
+fn index(gaps: &[Gap]) -> BTreeMap<SubjectKind, GapsOfKind<'_>> {
+    let mut index: BTreeMap<SubjectKind, GapsOfKind<'_>> = BTreeMap::new();
+    for gap in gaps {
+        let of_kind = index.entry(gap.kind).or_default();
+        of_kind.all.push(gap);
+        of_kind.by_id.entry(&gap.id).or_default().push(gap);
+    }
+    index
 }
 
 /// The gap of a list that is absent without a recorded reason.
@@ -193,39 +232,32 @@ fn entry<T: Serialize>(
     }
 }
 
-/// Whether a gap is about a fact that is read at `place` for the subject of `entry`.
-fn concerns(gap: &Gap, entry: &Entry, (variable, path): &Place) -> bool {
-    let (kind, id) = match variable.as_str() {
+/// Whose facts a variable holds for a subject: the kind, and the id unless it holds all of the kind.
+///
+/// A gap of a whole kind has no id: it concerns lists of the kind, not a single subject that is there.
+fn whose<'e>(variable: &str, entry: &'e Entry) -> Option<(SubjectKind, Option<&'e str>)> {
+    let own = Some(entry.subject.id.as_str());
+    Some(match variable {
         "host" => (SubjectKind::Host, Some("")),
         "engine" => (SubjectKind::Engine, Some("")),
         "swarm" => (SubjectKind::Swarm, Some("")),
-        "container" => (SubjectKind::Container, Some(entry.subject.id.as_str())),
+        "container" => (SubjectKind::Container, own),
         "image" if entry.subject.kind == SubjectKind::Container => {
-            (SubjectKind::Image, Some(entry.image_id.as_deref().unwrap_or_default()))
+            (SubjectKind::Image, Some(entry.image_id.as_deref()?))
         }
-        "image" => (SubjectKind::Image, Some(entry.subject.id.as_str())),
-        "network" => (SubjectKind::Network, Some(entry.subject.id.as_str())),
-        "volume" => (SubjectKind::Volume, Some(entry.subject.id.as_str())),
-        "service" => (SubjectKind::Service, Some(entry.subject.id.as_str())),
-        "file" => (SubjectKind::File, Some(entry.subject.id.as_str())),
+        "image" => (SubjectKind::Image, own),
+        "network" => (SubjectKind::Network, own),
+        "volume" => (SubjectKind::Volume, own),
+        "service" => (SubjectKind::Service, own),
+        "file" => (SubjectKind::File, own),
         "containers" => (SubjectKind::Container, None),
         "images" => (SubjectKind::Image, None),
         "networks" => (SubjectKind::Network, None),
         "volumes" => (SubjectKind::Volume, None),
         "services" => (SubjectKind::Service, None),
         "files" => (SubjectKind::File, None),
-        _ => return false,
-    };
-    if gap.kind != kind {
-        return false;
-    }
-    // A gap of the whole kind concerns each of its subjects only as a list, not one that is there.
-    let same = match id {
-        Some("") => gap.id.is_empty(),
-        Some(id) => gap.id == id,
-        None => true,
-    };
-    same && related(&gap.fact, path)
+        _ => return None,
+    })
 }
 
 /// Whether one path leads to or through the other.

@@ -136,6 +136,8 @@ pub(super) fn collect(root: &Root, wanted: &Wanted, real_ids: bool, gaps: &Gaps)
     for role in &wanted.unknown {
         let detail = "needs the engine's configuration or units, which are not known";
         gaps.record_for(SubjectKind::File, role, "", Cause::Missing, detail);
+        // In the list without a path, so that "not known" is not taken for "there is none".
+        files.push(File { role: Some((*role).to_string()), ..File::default() });
     }
     for (role, paths) in &wanted.paths {
         files.extend(role_files(root, role, paths, &names, gaps));
@@ -151,6 +153,8 @@ pub(super) fn collect(root: &Root, wanted: &Wanted, real_ids: bool, gaps: &Gaps)
         Err(error) => {
             let (id, cause) = (error.path.clone(), error.gap_cause());
             gaps.record_for(SubjectKind::File, &id, "", cause, error.to_string());
+            let role = Some("registry-certificate".to_owned());
+            files.push(File { role, path: Some(id), ..File::default() });
         }
     }
     if !real_ids {
