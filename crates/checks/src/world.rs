@@ -175,6 +175,8 @@ impl<'a> World<'a> {
                 let gaps = self.gaps.get(&kind)?;
                 let of = |id: &str| gaps.by_id.get(id).map(Vec::as_slice).unwrap_or_default();
                 Some(match id {
+                    // How many there are depends on the list alone, not on facts of its elements.
+                    None if path.is_empty() => (of(""), &[][..]),
                     None => (gaps.all.as_slice(), &[][..]),
                     Some("") => (of(""), &[][..]),
                     // A fact that is missing for all of a kind is missing for each of them.

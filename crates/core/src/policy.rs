@@ -168,16 +168,16 @@ section! {
     pub struct Ports {
         /// Ports below 1024 that containers may publish.
         pub privileged: Vec<i64> = Vec::new(),
-        /// Ports on which the host itself may listen on every interface, as `22/tcp`.
-        pub host: Vec<String> = list(&["22/tcp"]),
+        /// Ports on which the host itself may listen beyond its loopback addresses, as `22/tcp`; 68 and 546 are DHCP clients.
+        pub host: Vec<String> = list(&["22/tcp", "68/udp", "546/udp"]),
     }
 
     /// Programs that measure what containers use.
     pub struct Metering {
         /// Names of programs, on the host or in containers.
         pub agents: Vec<String> = list(&[
-            "agent", "cadvisor", "collectd", "datadog-agent", "metricbeat", "netdata", "node_exporter", "otelcol",
-            "prometheus", "prometheus-node-exporter", "telegraf", "vector", "zabbix_agent2", "zabbix_agentd",
+            "cadvisor", "collectd", "datadog-agent", "metricbeat", "netdata", "node_exporter", "otelcol",
+            "prometheus", "prometheus-node-exporter", "telegraf", "zabbix_agent2", "zabbix_agentd",
         ]),
     }
 }

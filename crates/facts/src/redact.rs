@@ -23,7 +23,7 @@ const ARGUMENTS_MAX: usize = 64;
 const ARGUMENTS_BYTES_MAX: usize = 4096;
 
 /// Secrets that are known by their form, whatever their name.
-const FORMS: [(&str, &str); 10] = [
+const FORMS: [(&str, &str); 12] = [
     (
         "private-key",
         r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
@@ -36,6 +36,14 @@ const FORMS: [(&str, &str); 10] = [
     ("google-api-key", r"\bAIza[A-Za-z0-9_\-]{30,}"),
     ("swarm-key", r"\bSWM(?:KEY|TKN)-1-[A-Za-z0-9+/\-]{16,}"),
     ("jwt", r"\beyJ[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]{5,}\.[A-Za-z0-9_\-]*"),
+    (
+        "connection-password",
+        r"(?i)(?P<before>\b(?:password|pwd)\s*=\s*)(?P<secret>[^;\s'\x22]{4,})(?P<after>;)",
+    ),
+    (
+        "authorization",
+        r"(?P<before>\b(?:[Bb]asic|[Bb]earer)\s+)(?P<secret>[A-Za-z0-9+/=_.\-]{12,})(?P<after>)",
+    ),
     (
         "url-password",
         r"(?P<before>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/@:'\x22]*:)(?P<secret>[^\s/'\x22]+)(?P<after>@)",

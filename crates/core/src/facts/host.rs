@@ -221,6 +221,8 @@ facts! {
         pub path: String,
         /// The path with all links resolved; empty if it does not exist.
         pub real_path: String,
+        /// Whether the path itself is a link (and not only a folder on the way to it).
+        pub link: bool,
         /// Whether it exists.
         pub exists: bool,
         /// `file`, `directory`, `socket`, `other`; empty if it does not exist.

@@ -189,6 +189,8 @@ fn role_files(root: &Root, role: &str, paths: &[String], names: &Names, gaps: &G
                 files.push(File {
                     real_path: Some(meta.real_path),
                     exists: Some(true),
+                    // What cannot be told is taken for a link: then only a watch on the target counts.
+                    link: Some(!root.read_link(path).is_ok_and(|link| link.is_none())),
                     kind: Some(meta.kind.into()),
                     owner: Some(name(&names.0, meta.uid)),
                     group: Some(name(&names.1, meta.gid)),
@@ -204,6 +206,7 @@ fn role_files(root: &Root, role: &str, paths: &[String], names: &Names, gaps: &G
                 absent.get_or_insert(File {
                     real_path: Some(String::new()),
                     exists: Some(false),
+                    link: Some(false),
                     ..named
                 });
             }

@@ -52,6 +52,7 @@ pub(super) fn name_kind(name: &str) -> Option<(&'static str, bool)> {
     let kind =
         if ["password", "passwd", "passphrase", "passwort"].iter().any(|w| joined.contains(w))
             || has("pass")
+            || has("pw")
             || (has("pwd") && words.len() > 1)
         {
             "password"
@@ -66,6 +67,8 @@ pub(super) fn name_kind(name: &str) -> Option<(&'static str, bool)> {
         } else if words.iter().any(|w| w.ends_with("token")) {
             "token"
         } else if joined.contains("credential") || has("creds") {
+            "credential"
+        } else if has("hmac") || (has("auth") && words.len() > 1) {
             "credential"
         } else if ["signingkey", "encryptionkey", "masterkey", "authkey", "unlockkey"]
             .iter()

@@ -113,6 +113,22 @@ fn read(path: &Path) -> anyhow::Result<Snapshot> {
     Ok(Snapshot::parse(&bytes).map_err(|error| invalid(error.to_string()))?)
 }
 
+/// Whether everything was looked at: no kind of subject is missing as a whole.
+fn is_complete(snapshot: &Snapshot) -> bool {
+    let listed = snapshot.containers.is_some()
+        && snapshot.images.is_some()
+        && snapshot.networks.is_some()
+        && snapshot.volumes.is_some()
+        && snapshot.files.is_some()
+        && snapshot.swarm.state.is_some()
+        && snapshot.engine.version.is_some()
+        // What only a mounted or visible host shows.
+        && snapshot.host.accounts.is_some()
+        && snapshot.host.mounts.is_some()
+        && snapshot.host.listeners.is_some();
+    listed && !snapshot.gaps.iter().any(|gap| gap.id.is_empty() && gap.fact.is_empty())
+}
+
 /// Keeps a verification and says what moved the score since the last one. A store that says no costs the
 /// record, not the report.
 async fn keep(
@@ -127,8 +143,7 @@ async fn keep(
         Err(_) if args.no_store => return,
         Err(why) => return setting.note("not-kept", &[("why", &why.to_string())]),
     };
-    // Complete: the engine answered and its containers were seen.
-    let complete = snapshot.containers.is_some();
+    let complete = is_complete(snapshot);
     let kept = async {
         if let Some(last) = store.latest(&report.host.name, &report.benchmark, None).await? {
             let before = store.score(last.id).await?;
