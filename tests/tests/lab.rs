@@ -74,7 +74,8 @@ fn open_only(report: &Report<String>, later: &[&str]) {
     let rooms = [Cause::NeedsImageScan, Cause::NeedsDatabase, Cause::NeedsMonitor];
     let mut wrong = Vec::new();
     for item in &report.items {
-        for finding in item.findings.iter().filter(|f| f.status == Status::Unverified && is_ours(f)) {
+        for finding in item.findings.iter().filter(|f| f.status == Status::Unverified && is_ours(f))
+        {
             let room = finding.cause.is_some_and(|cause| rooms.contains(&cause));
             if !room || !later.contains(&item.id.as_str()) {
                 wrong.push(format!(

@@ -14,6 +14,9 @@ use serde::Deserialize;
 
 use crate::places::{Places, Reads};
 
+/// Longest expression: the parser and evaluator recurse, and no requirement needs more.
+const EXPRESSION_SIZE_MAX: usize = 8 << 10;
+
 /// One requirement, decided for each of its subjects.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +129,10 @@ impl Compiled {
         let places = Places::for_subject(check.subject);
         let mut compile = |field: &str, source: &Option<String>| -> Option<Expression> {
             let source = source.as_ref()?;
+            if source.len() > EXPRESSION_SIZE_MAX {
+                errors.push(format!("{field}: longer than {EXPRESSION_SIZE_MAX} bytes"));
+                return None;
+            }
             let program = match env.compile(source) {
                 Ok(program) => program,
                 Err(error) => {

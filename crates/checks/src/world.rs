@@ -4,9 +4,10 @@
 //! checks need (a container's image, an image's containers) are made here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use cel::{Context, Value};
-use haechi_core::facts::{File, Gap, Image, Snapshot};
+use haechi_core::facts::{File, Gap, Snapshot};
 use haechi_core::{Cause, Policy, Subject, SubjectKind};
 use serde::Serialize;
 
@@ -116,12 +117,13 @@ impl<'a> World<'a> {
     }
 
     fn containers(&self) -> Option<Vec<Entry>> {
-        let images: HashMap<&str, &Image> = self
+        // Made once and shared: many containers run the same image.
+        let images: HashMap<&str, Value> = self
             .snapshot
             .images
             .iter()
             .flatten()
-            .filter_map(|image| Some((image.id.as_deref()?, image)))
+            .filter_map(|image| Some((image.id.as_deref()?, value(image))))
             .collect();
         let all = self.snapshot.containers.as_ref()?;
         Some(
@@ -132,8 +134,8 @@ impl<'a> World<'a> {
                     let mut entry = entry(SubjectKind::Container, "container", container, name, id);
                     let image = container.image_id.as_deref().and_then(|id| images.get(id));
                     if let Some(image) = image {
-                        entry.variables.push(("image", value(image)));
-                        entry.image_id.clone_from(&image.id);
+                        entry.variables.push(("image", image.clone()));
+                        entry.image_id.clone_from(&container.image_id);
                     }
                     entry
                 })
@@ -142,7 +144,18 @@ impl<'a> World<'a> {
     }
 
     fn images(&self) -> Option<Vec<Entry>> {
-        let containers = self.snapshot.containers.as_ref();
+        let containers = self.snapshot.containers.as_ref().map(|all| {
+            let mut by_image: HashMap<&str, Vec<Value>> = HashMap::new();
+            for container in all {
+                if let Some(id) = container.image_id.as_deref() {
+                    by_image.entry(id).or_default().push(value(container));
+                }
+            }
+            by_image
+                .into_iter()
+                .map(|(id, mine)| (id, Value::List(Arc::new(mine))))
+                .collect::<HashMap<_, _>>()
+        });
         let all = self.snapshot.images.as_ref()?;
         Some(
             all.iter()
@@ -151,12 +164,10 @@ impl<'a> World<'a> {
                     let name = image.tags.as_ref().and_then(|tags| tags.first()).map(String::as_str);
                     let mut entry = entry(SubjectKind::Image, "image", image, name.or(id), id);
                     // Shadows the list of all containers; unknown stays unknown.
-                    if let Some(containers) = containers {
-                        let mine: Vec<_> = containers
-                            .iter()
-                            .filter(|c| c.image_id.is_some() && c.image_id == image.id)
-                            .collect();
-                        entry.variables.push(("containers", value(&mine)));
+                    if let Some(containers) = &containers {
+                        let mine = id.and_then(|id| containers.get(id)).cloned();
+                        let mine = mine.unwrap_or_else(|| Value::List(Arc::default()));
+                        entry.variables.push(("containers", mine));
                     }
                     entry
                 })

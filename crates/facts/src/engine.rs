@@ -17,6 +17,7 @@ mod given;
 pub mod http;
 mod images;
 mod info;
+mod joined;
 mod json;
 mod listeners;
 mod mounts;

@@ -22,6 +22,11 @@ const ARGUMENTS_MAX: usize = 64;
 /// Bytes of one command line that are kept.
 const ARGUMENTS_BYTES_MAX: usize = 4096;
 
+/// Bytes of any other text that are kept: labels and build steps are written by people.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a value that are looked at to tell what it is.
+const VALUE_BYTES_MAX: usize = 4096;
+
 /// Secrets that are known by their form, whatever their name.
 const FORMS: [(&str, &str); 12] = [
     (
@@ -69,7 +74,7 @@ static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
     Some(Patterns {
         forms: forms.ok()?,
         named: Regex::new(r#"(?P<flag>-{0,2})(?P<name>[A-Za-z][A-Za-z0-9_.\-]*)(?:\\?["'])?(?:(?P<sign>\s*[=:]\s*)|(?P<space>\s+))"#).ok()?,
-        user: Regex::new(r"(?P<before>\s(?:-u|--user)[ =]\s*['\x22]?[^\s:'\x22]+:)(?P<secret>[^\s'\x22]+)(?P<after>)").ok()?,
+        user: Regex::new(r"(?P<before>(?:^|[\s'\x22,])(?:-u|--user)(?:[ =]\s*|['\x22]\s*,\s*)?['\x22]?[^\s:'\x22,]+:)(?P<secret>[^\s'\x22]+)(?P<after>)").ok()?,
         header: Regex::new(r"(?i)(?P<before>\b(?:authorization\s*[:=]\s*|bearer\s+)(?:(?:bearer|basic|token)\s+)?)(?P<secret>[^\s'\x22]+)(?P<after>)").ok()?,
         variable: Regex::new(r"(?:^|\s)(?P<name>[A-Za-z_][A-Za-z0-9_]*)=").ok()?,
     })
@@ -94,7 +99,7 @@ pub fn secret_kind(name: &str, value: &str) -> Option<&'static str> {
 pub fn text(text: &str) -> String {
     let Some(patterns) = PATTERNS.as_ref() else { return REDACTED.into() };
     // Secrets of known form first: a name before one must not split it.
-    let mut out = text.to_owned();
+    let mut out = shorten(text.to_owned(), TEXT_BYTES_MAX);
     for form in
         patterns.forms.iter().map(|(_, form)| form).chain([&patterns.user, &patterns.header])
     {
@@ -134,9 +139,15 @@ fn hide_named(text: &str, named: &Regex) -> String {
         if found.name("space").is_some() && !is_flag {
             continue;
         }
+        // Secrets of known form are gone already: without a telling name there is nothing more to find. This also
+        // keeps the work linear: a text of nothing but `a=a=a=…` looks at no value.
+        if name_kind(name).is_none() {
+            continue;
+        }
         let rest = text.get(from..).unwrap_or_default();
         let (value, after) = rest.split_at(value_length(rest));
-        if secret_kind(name, value.trim_matches(['"', '\'', '\\'])).is_some() {
+        let looked_at = value.get(..value.floor_char_boundary(VALUE_BYTES_MAX)).unwrap_or(value);
+        if secret_kind(name, looked_at.trim_matches(['"', '\'', '\\'])).is_some() {
             out.push_str(text.get(done..from).unwrap_or_default());
             out.push_str(REDACTED);
             done = text.len() - after.len();

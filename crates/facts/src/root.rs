@@ -19,6 +19,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 
 use crate::gaps::Observed;
 
+/// `PROC_SUPER_MAGIC` of the kernel's `include/uapi/linux/magic.h`.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 /// Configuration files larger than this are not read: none of an engine's or system's comes near.
 pub const FILE_SIZE_MAX: u64 = 16 << 20;
 /// Entries of one directory that are looked at.
@@ -28,6 +30,7 @@ pub const DIR_ENTRIES_MAX: usize = 100_000;
 #[derive(Debug, Clone)]
 pub struct Root {
     base: PathBuf,
+    proc: PathBuf,
 }
 
 /// Why a path could not be read.
@@ -115,7 +118,7 @@ pub struct Metadata {
 impl Root {
     /// The file system below `base`.
     pub fn new(base: &Path) -> Self {
-        Self { base: base.to_owned() }
+        Self { base: base.to_owned(), proc: base.join("proc") }
     }
 
     /// Whether it is this machine's own root.
@@ -130,7 +133,19 @@ impl Root {
 
     /// A plain path below `/proc`, for code that reads processes.
     pub fn proc(&self, rest: &str) -> PathBuf {
-        self.base.join("proc").join(rest)
+        self.proc.join(rest)
+    }
+
+    /// The same with /proc only if it is the kernel's: below a mounted root anybody may have made a folder of that
+    /// name, with pipes and endless files in it. Otherwise every path below /proc is one that does not exist.
+    #[must_use]
+    pub fn with_real_proc(mut self) -> Self {
+        let is_real = rustix::fs::statfs(&self.proc)
+            .is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(PROC_SUPER_MAGIC));
+        if !is_real {
+            self.proc = self.proc.join("no-process-file-system-is-mounted-here");
+        }
+        self
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, RootError> {

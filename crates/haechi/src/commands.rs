@@ -15,7 +15,7 @@ use haechi_store::Store;
 
 use crate::args::Command;
 use crate::failure::Failure;
-use crate::setting::{Setting, read_trusted};
+use crate::setting::{Setting, read_trusted, trusted};
 
 /// A larger file of checks is not read.
 const CONTENT_SIZE_MAX: u64 = 4 << 20;
@@ -63,6 +63,7 @@ fn sources(dir: &Path) -> anyhow::Result<Vec<Source>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Failure::file(dir, error).into()),
     };
+    trusted(dir, &std::fs::metadata(dir).map_err(|e| Failure::file(dir, e))?)?;
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|e| Failure::file(dir, e))?.path();

@@ -20,9 +20,10 @@ pub fn file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    // A device or pipe cannot be replaced: /dev/stdout is written as it is.
-    if path.metadata().is_ok_and(|m| !m.is_file()) {
-        let mut out = BufWriter::new(File::create(path).map_err(|e| Failure::file(path, e))?);
+    // Our own descriptors (/dev/stdout) and character devices (/dev/null) are written as they are. Everything
+    // else, links and pipes included, is replaced: root must not write through what another user planted.
+    if path.starts_with("/dev") {
+        let mut out = BufWriter::new(open_device(path).map_err(|e| Failure::file(path, e))?);
         write(&mut out)?;
         return Ok(out.flush()?);
     }
@@ -41,6 +42,17 @@ pub fn file(
         let _ = std::fs::remove_file(&part);
     }
     result
+}
+
+fn open_device(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = File::options().write(true).custom_flags(nonblock).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_block_device() {
+        return Err(io::Error::other("is a disk"));
+    }
+    Ok(file)
 }
 
 /// Reports tell where a host is weak, so only their owner reads them; an existing link is not followed.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::LazyLock;
 
 use haechi_core::policy::{self, Loaded};
-use haechi_core::text::Catalog;
+use haechi_core::text::{Catalog, visible};
 use haechi_core::Lang;
 use haechi_report::Options;
 
@@ -75,7 +75,20 @@ impl Setting {
 
     /// A sentence in the user's language.
     pub fn text(&self, key: &str, values: &[(&str, &str)]) -> String {
-        TEXTS.with(self.lang, key, values).into_owned()
+        // Values may come from an engine or a file: they cannot move a cursor or forge a line. Those of ours that
+        // list places, one a line, keep their lines.
+        let shown: Vec<(&str, String)> = values
+            .iter()
+            .map(|(name, value)| {
+                let lines: Vec<_> = match *name {
+                    "places" | "lines" => value.lines().map(visible).collect(),
+                    _ => vec![visible(value)],
+                };
+                (*name, lines.join("\n"))
+            })
+            .collect();
+        let shown: Vec<(&str, &str)> = shown.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        TEXTS.with(self.lang, key, &shown).into_owned()
     }
 
     /// Prints a sentence to stderr, unless quiet.
@@ -89,14 +102,17 @@ impl Setting {
     pub fn complain(&self, error: &anyhow::Error) -> ExitCode {
         let mut err = std::io::stderr();
         if is_broken_pipe(error) {
-            // Whoever read our output has read enough.
-            return ExitCode::from(exit::CLEAN);
+            // Whoever read our output has read enough; but a report that was not delivered is no clean one.
+            return ExitCode::from(exit::COULD_NOT_VERIFY);
         }
         let message = match error.downcast_ref::<Failure>() {
             Some(failure) => failure.in_words(self),
-            None => error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "),
+            None => {
+                let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+                visible(&chain.join(": ")).into_owned()
+            }
         };
-        let _ = writeln!(err, "haechi: {}", haechi_core::text::visible(&message).replace("\\u{a}", "\n"));
+        let _ = writeln!(err, "haechi: {message}");
         ExitCode::from(exit::COULD_NOT_VERIFY)
     }
 
@@ -143,7 +159,8 @@ impl Setting {
         } else {
             xdg("XDG_CONFIG_HOME", ".config").join("haechi/policy.toml")
         };
-        place.exists().then_some(place)
+        // A link to nowhere is not "no policy": it is found out when it is read.
+        place.symlink_metadata().is_ok().then_some(place)
     }
 
     /// The folder of the site's own content: `checks`, `benchmarks`.
@@ -173,14 +190,17 @@ pub fn read_policy(path: &Path) -> anyhow::Result<Loaded> {
 /// change: it belongs to root or to whoever runs Haechi, and nobody else may write it.
 pub fn read_trusted(path: &Path, size_max: u64) -> anyhow::Result<String> {
     use std::io::Read;
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::OpenOptionsExt;
     let fail = |error| Failure::file(path, error);
-    let file = std::fs::File::open(path).map_err(fail)?;
+    // A pipe without a writer must not hold us up.
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file =
+        std::fs::File::options().read(true).custom_flags(nonblock).open(path).map_err(fail)?;
     let meta = file.metadata().map_err(fail)?;
-    let me = rustix::process::geteuid().as_raw();
-    if (meta.uid() != 0 && meta.uid() != me) || meta.mode() & 0o022 != 0 {
-        return Err(Failure::Untrusted(path.display().to_string()).into());
+    if !meta.is_file() {
+        return Err(fail(std::io::Error::other("is not a file")).into());
     }
+    trusted(path, &meta)?;
     let mut text = String::new();
     file.take(size_max + 1).read_to_string(&mut text).map_err(fail)?;
     if text.len() as u64 > size_max {
@@ -190,7 +210,18 @@ pub fn read_trusted(path: &Path, size_max: u64) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Refuses what others than root and whoever runs Haechi can change.
+pub fn trusted(path: &Path, meta: &std::fs::Metadata) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    if (meta.uid() != 0 && meta.uid() != me) || meta.mode() & 0o022 != 0 {
+        return Err(Failure::Untrusted(path.display().to_string()).into());
+    }
+    Ok(())
+}
+
+/// Whether nobody reads our output any more.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
             .downcast_ref::<std::io::Error>()

@@ -39,17 +39,19 @@ facts! {
         pub mounts: Vec<ContainerMount>,
         /// Ports published on the host.
         pub ports: Vec<PublishedPort>,
-        /// Networks that it is attached to.
+        /// Networks that it is attached to; behind a `container:…` mode those of the container that it joins.
         pub networks: Vec<Attachment>,
         /// Its processes, from /proc; empty if it does not run.
         pub processes: Vec<Process>,
         /// Listening sockets in its network namespace that its processes own; empty if it does not run.
         pub listeners: Vec<Listener>,
+        /// Listening sockets of other containers in its network namespace, as in a pod.
+        pub joined_listeners: Vec<Listener>,
         /// Commands run in it through the engine, as observed; absent until the monitor watches.
         pub execs: Vec<Exec>,
         /// Digest that `image_ref` has in its registry today; absent until the registry was asked.
         pub registry_digest: String,
-        /// Whether it is a task of a swarm service.
+        /// Whether it is a task of a service of the swarm that the engine is active in.
         pub swarm_task: bool,
     }
 
@@ -141,6 +143,8 @@ facts! {
         pub cpu_shares: i64,
         /// CPU quota in microseconds per period; 0 or less means none.
         pub cpu_quota: i64,
+        /// Period of the quota in microseconds; 0 means the kernel's default of 100,000.
+        pub cpu_period: i64,
         /// `--cpuset-cpus`; empty if unset.
         pub cpuset_cpus: String,
         /// Limit of processes; 0 or less means none.
@@ -218,13 +222,16 @@ facts! {
         /// The path of the host that is really seen inside: links resolved, and the device of a local volume that binds one.
         /// Empty for tmpfs and for volumes that the engine manages itself.
         pub host_path: String,
+        /// All paths of the host that are seen inside, `host_path` first: other layers, other places of the same files, and
+        /// what is mounted below. Empty for tmpfs and for volumes that the engine manages itself.
+        pub host_paths: Vec<String>,
         /// Path in the container.
         pub destination: String,
         /// Whether it can be written.
         pub writable: bool,
         /// Propagation: `rprivate`, `private`, `rshared`, `shared`, `rslave`, `slave`; empty if it has none.
         pub propagation: String,
-        /// Sockets of container engines that are found at or below `host_path`.
+        /// Sockets of container engines that are found at or below `host_paths`.
         pub engine_sockets: Vec<String>,
     }
 
@@ -260,7 +267,8 @@ facts! {
         pub program: String,
         /// Arguments, secrets redacted.
         pub arguments: Vec<String>,
-        /// What the program's bytes say it is, whatever it is called: `openssh-server`, `dropbear`; empty if nothing known.
+        /// What the program's bytes say it is, whatever it is called: `openssh-server`, `dropbear`, `ssh-server` (another
+        /// one, which listens on TCP); empty if nothing known.
         pub identity: String,
     }
 }

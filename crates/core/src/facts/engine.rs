@@ -63,11 +63,13 @@ facts! {
         pub selinux: bool,
         /// Whether experimental features are on.
         pub experimental: bool,
+        /// Whether the daemon runs in debug mode, which overrides its log level.
+        pub debug: bool,
         /// Whether containers go on while the daemon is down.
         pub live_restore: bool,
         /// Authorization plugins.
         pub authorization_plugins: Vec<String>,
-        /// Registries that are used without verified TLS (CIDRs and names), the built-in loopback ones left out.
+        /// Registries and mirrors that are used without verified TLS (CIDRs, names, URLs), the built-in loopback ones left out.
         pub insecure_registries: Vec<String>,
         /// Default logging driver.
         pub log_driver: String,

@@ -4,6 +4,7 @@
 //! that rests on daemon.json or on a default is only known if that file is what the daemon read when it
 //! started; otherwise it is absent with a gap. Where the places disagree, a sentence says so.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 use haechi_core::facts::{
@@ -18,6 +19,9 @@ use super::file::{self, ConfigFile, FileValue};
 use super::flags::Flags;
 use super::json::text_at;
 use super::options::SecurityOptions;
+use place::Place;
+
+mod place;
 
 /// What the API says about options, where it does.
 #[derive(Debug, Default)]
@@ -67,8 +71,8 @@ struct Sources<'a> {
 /// Sockets of the daemon that are no API.
 #[derive(Debug, Default)]
 pub(super) struct Private {
-    /// The port on which it serves its metrics.
-    pub(super) metrics_port: Option<u16>,
+    /// Where it serves its metrics, as given: `127.0.0.1:9323`.
+    pub(super) metrics: Option<String>,
     /// The directory in which it keeps sockets for its own use.
     pub(super) exec_root: String,
 }
@@ -93,16 +97,17 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) -
     }
     let running = daemon.process.as_ref();
     let flags = running.map(|running| Flags::parse(&running.arguments));
-    let path = flags
-        .as_ref()
-        .and_then(|flags| flags.text("config-file"))
-        .or_else(|| {
-            (engine.rootless == Some(true))
+    let place = running.map(|running| Place::of(scene.root, running.pid)).unwrap_or_default();
+    let file = match flags.as_ref().and_then(|flags| flags.text("config-file")) {
+        Some(given) => file::read_given(scene.root, &given, place.directory.as_deref()),
+        None => {
+            let rootless = (engine.rootless == Some(true))
                 .then(|| file::rootless_path(scene.root, running?.uid))
-                .flatten()
-        })
-        .unwrap_or_else(|| file::DEFAULT_PATH.into());
-    let file = file::read(scene.root, &path);
+                .flatten();
+            file::read(scene.root, rootless.as_deref().unwrap_or(file::DEFAULT_PATH))
+        }
+    };
+    let path = file.path().to_owned();
     let started = running.and_then(|running| running.started);
     let doubt = if !daemon.local {
         Some(daemon.elsewhere())
@@ -116,7 +121,9 @@ pub(super) fn fill(scene: Scene<'_>, daemon: &Daemon, snapshot: &mut Snapshot) -
     };
     let mut sources = Sources { scene, flags, file, doubt, contradictions: Vec::new() };
     let reported = Reported::new(engine, snapshot.networks.as_deref());
-    engine.config = Some(sources.config(&reported));
+    let mut config = sources.config(&reported);
+    place.complete_tls(scene, &mut config);
+    engine.config = Some(config);
     let private = sources.private();
     if daemon.local {
         let mut facts = sources.file.facts(started);
@@ -257,6 +264,11 @@ impl Sources<'_> {
         let agree = |a: &Vec<String>, b: &Vec<String>| a.iter().all(|item| b.contains(item));
         let default = Vec::new();
         let (value, source) = self.decide(key, api, flag, file, default, agree)?;
+        let value = match key {
+            "default-ulimits" => last_ones(value.into_iter().map(whole_limit).collect()),
+            "log-opts" => last_ones(value),
+            _ => value,
+        };
         let redact = |item: &String| crate::redact::text(item);
         Some(SettingList { value: Some(value.iter().map(redact).collect()), source: Some(source) })
     }
@@ -271,9 +283,8 @@ impl Sources<'_> {
                 }
             })
         };
-        let port = |address: String| address.rsplit_once(':')?.1.parse().ok();
         Private {
-            metrics_port: in_force("metrics-addr").and_then(port),
+            metrics: in_force("metrics-addr"),
             exec_root: in_force("exec-root").unwrap_or_else(|| "/var/run/docker".into()),
         }
     }
@@ -316,6 +327,8 @@ fn list(key: &str, value: &Value) -> Option<Vec<String>> {
             .map(|(name, limit)| {
                 let number = |field: &str| super::json::int(limit.get(field)?);
                 let hard = number("Hard")?;
+                // The engine goes by the name inside, if there is one.
+                let name = limit.get("Name").map_or(Some(name.as_str()), Value::as_str)?;
                 Some(format!("{name}={}:{hard}", number("Soft").unwrap_or(hard)))
             })
             .collect(),
@@ -326,6 +339,24 @@ fn list(key: &str, value: &Value) -> Option<Vec<String>> {
         (_, Value::Array(_)) => super::json::texts(value),
         _ => None,
     }
+}
+
+/// A limit as `name=soft:hard`; one value means both.
+fn whole_limit(limit: String) -> String {
+    match limit.split_once('=') {
+        Some((name, value)) if !value.contains(':') => format!("{name}={value}:{value}"),
+        _ => limit,
+    }
+}
+
+/// Of `name=value` with the same name the last one, which is in force.
+fn last_ones(options: Vec<String>) -> Vec<String> {
+    let name = |option: &String| option.split('=').next().unwrap_or_default().to_owned();
+    let mut seen = HashSet::new();
+    let mut kept: Vec<String> =
+        options.into_iter().rev().filter(|option| seen.insert(name(option))).collect();
+    kept.reverse();
+    kept
 }
 
 #[cfg(test)]

@@ -8,9 +8,12 @@ use haechi_core::finding::Cause;
 use serde_json::Value;
 
 use super::containers::Surroundings;
-use super::json::{self, Reader, text_at};
+use super::json::{self, Reader};
 use super::processes::Group;
 use super::rights::Kernel;
+
+mod seccomp;
+pub(super) use seccomp::default_action;
 
 /// Characters of a security option that are shown; a seccomp profile has 15,000.
 const OPTION_MAX: usize = 200;
@@ -94,33 +97,46 @@ fn seccomp(
     let own = options.iter().rev().find_map(|option| setting(option, "seccomp"));
     let daemon = around.engine.seccomp.as_ref();
     let unfiltered = kernel.is_some_and(|kernel| kernel.seccomp == Some(0));
+    let unknown = |detail: String| {
+        reader.gap("security.seccomp", Cause::Missing, detail);
+        None
+    };
     let found = match own {
         _ if daemon.and_then(|daemon| daemon.enabled) == Some(false) => "off",
         _ if privileged || unfiltered => "unconfined",
         Some("unconfined") => "unconfined",
         Some("builtin" | "default") => "default",
-        Some(profile) if allows_everything(profile) => "unconfined",
-        Some(_) => "custom",
+        Some(profile) => match own_profile(around, profile) {
+            Ok(profile) => seccomp::judge(&profile),
+            Err(detail) => return unknown(detail),
+        },
         None => match daemon.and_then(|daemon| daemon.profile.as_deref()) {
             Some("unconfined") => "unconfined",
-            Some(_) => "default",
-            None => {
-                let detail = "the engine's default profile is not known";
-                reader.gap("security.seccomp", Cause::Missing, detail);
-                return None;
-            }
+            Some("default" | "builtin") => "default",
+            Some(path) => match daemon.and_then(|daemon| daemon.default_action.as_deref()) {
+                Some(action) if seccomp::lets(action) => "unconfined",
+                Some(_) => "custom",
+                None => {
+                    return unknown(format!("what the engine's profile {path} does is not known"));
+                }
+            },
+            None => return unknown("the engine's default profile is not known".into()),
         },
     };
     Some(found.to_owned())
 }
 
-/// Whether a profile lets every system call through.
-fn allows_everything(profile: &str) -> bool {
-    let Ok(profile) = serde_json::from_str::<Value>(profile) else { return false };
-    let lets = |action: &str| matches!(action, "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG");
-    let rules = profile.get("syscalls").and_then(Value::as_array);
-    lets(text_at(&profile, "defaultAction"))
-        && rules.is_none_or(|rules| rules.iter().all(|rule| lets(text_at(rule, "action"))))
+/// A profile as a container was given it: Docker hands on the text, Podman the path.
+fn own_profile(around: &Surroundings<'_>, profile: &str) -> Result<Value, String> {
+    let malformed = |error| format!("its seccomp profile is malformed: {error}");
+    if !profile.starts_with('/') {
+        return serde_json::from_str(profile).map_err(malformed);
+    }
+    if !around.daemon.local {
+        return Err(format!("its seccomp profile {profile} is on another host"));
+    }
+    let bytes = around.scene.root.read(profile).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(malformed)
 }
 
 fn apparmor(
@@ -201,19 +217,6 @@ fn system_paths_unconfined(reader: Reader<'_>, privileged: bool, options: &[Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_profile_that_lets_everything_through_is_no_profile() {
-        assert!(allows_everything(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#));
-        assert!(allows_everything(
-            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_LOG"}]}"#
-        ));
-        assert!(!allows_everything(
-            r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["x"], "action": "SCMP_ACT_ERRNO"}]}"#
-        ));
-        assert!(!allows_everything(r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#));
-        assert!(!allows_everything("/etc/profile.json"));
-    }
 
     #[test]
     fn a_profile_s_text_is_not_shown() {

@@ -35,17 +35,21 @@ pub(super) struct Surroundings<'a> {
     pub(super) groups: Option<Groups<'a>>,
     pub(super) sockets: Sockets,
     pub(super) engine: &'a haechi_core::facts::Engine,
+    /// Whether the engine is active in a swarm.
+    pub(super) in_swarm: Option<bool>,
 }
 
 impl<'a> Surroundings<'a> {
     pub(super) fn new(scene: Scene<'a>, daemon: &'a Daemon, snapshot: &'a Snapshot) -> Self {
         let groups = daemon.table.as_ref().map(|table| Groups::new(scene.root, table));
         let sockets = if daemon.local {
-            Sockets::find(scene.root, snapshot.engine.listeners.as_deref().unwrap_or_default())
+            let listeners = snapshot.engine.listeners.as_deref().unwrap_or_default();
+            Sockets::find(scene.root, daemon.table.as_ref(), listeners)
         } else {
             Sockets::default()
         };
-        Self { scene, daemon, groups, sockets, engine: &snapshot.engine }
+        let in_swarm = snapshot.swarm.state.as_deref().map(|state| state == "active");
+        Self { scene, daemon, groups, sockets, engine: &snapshot.engine, in_swarm }
     }
 }
 
@@ -64,6 +68,7 @@ pub(super) fn build(
         })
         .collect();
     containers.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    super::joined::link(around.scene, &mut containers);
     containers
 }
 
@@ -110,15 +115,13 @@ fn container(
         host_config: Some(given::host_config(reader)),
         ports: given::ports(reader),
         networks: networks(reader),
-        swarm_task: config
-            .labels
-            .as_ref()
-            .map(|labels| labels.keys().any(|label| label.starts_with("com.docker.swarm.task"))),
+        swarm_task: swarm_task(&config, around.in_swarm),
         config: Some(config),
         ..Container::default()
     };
     if container.swarm_task.is_none() {
-        reader.gap("swarm_task", Cause::Missing, "its labels are not known");
+        let detail = "its labels, or whether the engine is in a swarm, are not known";
+        reader.gap("swarm_task", Cause::Missing, detail);
     }
     let running = state.running;
     let group = running_group(around, id, &state);
@@ -127,6 +130,12 @@ fn container(
     super::rights::fill(around, reader, group.as_ref(), &mut container);
     container.mounts = super::mounts::build(around, reader, volumes);
     container
+}
+
+/// Whether a container is a swarm's task. Anyone can set the label, but only a swarm restarts tasks.
+fn swarm_task(config: &ContainerConfig, in_swarm: Option<bool>) -> Option<bool> {
+    let labelled = config.labels.as_ref()?.contains_key("com.docker.swarm.task.id");
+    if labelled { in_swarm } else { Some(false) }
 }
 
 /// The id with its algorithm; Podman leaves it out.
@@ -259,4 +268,23 @@ fn networks(reader: Reader<'_>) -> Option<Vec<Attachment>> {
     let mut attachments: Vec<Attachment> = networks.iter().map(attachment).collect();
     attachments.sort_by(|a, b| a.name.cmp(&b.name));
     Some(attachments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_alone_makes_no_task() {
+        let config = |labels: &[&str]| ContainerConfig {
+            labels: Some(labels.iter().map(|l| ((*l).to_owned(), String::new())).collect()),
+            ..ContainerConfig::default()
+        };
+        let task = config(&["com.docker.swarm.task.id"]);
+        assert_eq!(swarm_task(&task, Some(true)), Some(true));
+        assert_eq!(swarm_task(&task, Some(false)), Some(false));
+        assert_eq!(swarm_task(&task, None), None);
+        assert_eq!(swarm_task(&config(&["com.docker.swarm.tasks"]), Some(true)), Some(false));
+        assert_eq!(swarm_task(&config(&[]), None), Some(false));
+    }
 }

@@ -3,9 +3,10 @@
 //! The file's own words only; what is in force is decided in [`super::config`]. A key that occurs twice makes
 //! the file invalid here although the engine takes the last one: nobody can tell which one was meant.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use haechi_core::facts::DaemonJson;
 use haechi_core::finding::Cause;
@@ -173,24 +174,97 @@ pub(super) fn read(root: &Root, path: &str) -> ConfigFile {
         Err(error) if error.is_not_found() => Content::None,
         Err(error) => Content::Unreadable(error.gap_cause(), error.to_string()),
     };
-    // The change time, and not that of the content alone: a file moved into place keeps the latter.
-    let changed = root.metadata(path).ok().and_then(|meta| {
-        let real = root.base().join(meta.real_path.trim_start_matches('/'));
-        Some(std::fs::symlink_metadata(real).ok()?.ctime().max(meta.modified))
-    });
-    ConfigFile { path: path.to_owned(), changed, content }
+    ConfigFile { path: path.to_owned(), changed: last_change(root, path), content }
+}
+
+/// Reads the file that `--config-file` names, of a daemon that works in `directory`. One that is not there is
+/// not known: the daemon would not have started without it.
+pub(super) fn read_given(root: &Root, path: &str, directory: Option<&Path>) -> ConfigFile {
+    let place = if path.starts_with('/') {
+        Some(Path::new(path).to_owned())
+    } else {
+        directory.map(|directory| directory.join(path))
+    };
+    let unknown = |path: &str, cause, detail| ConfigFile {
+        path: path.to_owned(),
+        changed: None,
+        content: Content::Unreadable(cause, detail),
+    };
+    let Some(place) = place.map(|place| place.display().to_string()) else {
+        let detail =
+            format!("the directory to which {path} is relative is not visible; run as root");
+        return unknown(path, Cause::Permission, detail);
+    };
+    match read(root, &place) {
+        ConfigFile { content: Content::None, .. } => {
+            let detail = format!("{place}, which --config-file names, is not found");
+            unknown(&place, Cause::Missing, detail)
+        }
+        file => file,
+    }
+}
+
+/// When the file at `path`, or a link on the way to it, last changed; seconds since the epoch. The change
+/// time counts too: a file moved into place keeps that of its content.
+pub(super) fn last_change(root: &Root, path: &str) -> Option<i64> {
+    /// As many links as the kernel follows.
+    const LINKS_MAX: usize = 40;
+    let mut rest: Vec<OsString> = parts(Path::new(path));
+    let mut at = PathBuf::new();
+    let (mut links, mut latest) = (0, None);
+    while let Some(part) = rest.pop() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        let real = root.base().join(&at).join(&part);
+        let Ok(meta) = std::fs::symlink_metadata(&real) else { break };
+        if !meta.is_symlink() {
+            at.push(part);
+            if rest.is_empty() {
+                latest = latest.max(Some(meta.ctime().max(meta.mtime())));
+            }
+            continue;
+        }
+        links += 1;
+        latest = latest.max(Some(meta.ctime()));
+        let Ok(target) = std::fs::read_link(&real) else { break };
+        if links > LINKS_MAX {
+            break;
+        }
+        if target.is_absolute() {
+            at = PathBuf::new();
+        }
+        rest.extend(parts(&target));
+    }
+    latest
+}
+
+/// The names of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let named = |part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsString::from("..")),
+        _ => None,
+    };
+    path.components().rev().filter_map(named).collect()
+}
+
+/// Whether a file that changed at `changed` may not be what a daemon read when it `started`.
+pub(super) fn changed_after(changed: Option<i64>, started: Option<Timestamp>) -> Option<bool> {
+    match (changed, started) {
+        (None, _) => Some(false),
+        (Some(changed), Some(started)) => {
+            Some(changed > started.as_second() + START_TOLERANCE_SECONDS)
+        }
+        (Some(_), None) => None,
+    }
 }
 
 impl ConfigFile {
     /// Whether the file may not be what the daemon read when it started.
     pub(super) fn changed_after(&self, started: Option<Timestamp>) -> Option<bool> {
-        match (self.changed, started) {
-            (None, _) => Some(false),
-            (Some(changed), Some(started)) => {
-                Some(changed > started.as_second() + START_TOLERANCE_SECONDS)
-            }
-            (Some(_), None) => None,
-        }
+        changed_after(self.changed, started)
     }
 
     /// The file as facts.
@@ -216,6 +290,11 @@ impl ConfigFile {
             Content::Unreadable(cause, detail) => Some((*cause, detail.clone())),
             _ => None,
         }
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// Keys that no engine knows, sorted; `None` if the file was not understood.
@@ -345,5 +424,39 @@ mod tests {
         let later = Timestamp::now() + jiff::SignedDuration::from_secs(100);
         assert_eq!(read(&root, "/d.json").changed_after(Some(later)), Some(false));
         assert_eq!(read(&root, "/d.json").changed_after(None), None);
+    }
+
+    #[test]
+    fn a_link_that_was_turned_elsewhere_counts_as_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        std::fs::write(dir.path().join("a/d.json"), "{}").unwrap();
+        let before = last_change(&root, "/a/d.json").unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        std::os::unix::fs::symlink("/a", dir.path().join("b")).unwrap();
+        std::os::unix::fs::symlink("../b/./d.json", dir.path().join("a/link")).unwrap();
+        assert!(last_change(&root, "/b/d.json").unwrap() > before);
+        assert!(last_change(&root, "/a/link").unwrap() > before);
+        assert_eq!(last_change(&root, "/a/../a/d.json"), Some(before));
+        assert_eq!(last_change(&root, "/none"), None);
+        // A loop ends.
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        assert!(last_change(&root, "/loop").is_some());
+    }
+
+    #[test]
+    fn a_file_that_was_named_is_looked_for_where_the_daemon_works() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        std::fs::create_dir(dir.path().join("srv")).unwrap();
+        std::fs::write(dir.path().join("srv/d.json"), r#"{"icc": false}"#).unwrap();
+        let file = read_given(&root, "d.json", Some(Path::new("/srv")));
+        assert_eq!(file.path(), "/srv/d.json");
+        assert_eq!(file.get("icc", Value::as_bool), FileValue::Set(false));
+        for file in [read_given(&root, "d.json", None), read_given(&root, "/none", None)] {
+            assert!(matches!(file.get("icc", Value::as_bool), FileValue::Unknown(..)));
+            assert_eq!(file.facts(None).exists, None);
+        }
     }
 }

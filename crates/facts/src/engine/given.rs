@@ -46,6 +46,7 @@ pub(super) fn host_config(reader: Reader<'_>) -> HostConfig {
         nano_cpus: int("NanoCpus", "nano_cpus"),
         cpu_shares: int("CpuShares", "cpu_shares"),
         cpu_quota: int("CpuQuota", "cpu_quota"),
+        cpu_period: reader.int("HostConfig.CpuPeriod", "host_config.cpu_period", Absent::Means(0)),
         cpuset_cpus: text("CpusetCpus", "cpuset_cpus", Absent::Unknown),
         pids_limit: reader.int("HostConfig.PidsLimit", "host_config.pids_limit", Absent::Means(0)),
         restart_policy: text("RestartPolicy.Name", "restart_policy", Absent::Unknown)
@@ -114,10 +115,10 @@ pub(super) fn ports(reader: Reader<'_>) -> Option<Vec<PublishedPort>> {
             );
             return None;
         };
-        let found: Vec<Vec<PublishedPort>> = found;
-        for port in found.into_iter().flatten() {
-            // A binding without a port of the host is shown as configured only while it has none.
-            let chosen = port.host_port == Some(0)
+        let found: Vec<Vec<Binding>> = found;
+        for Binding { port, chosen } in found.into_iter().flatten() {
+            // A binding whose port the engine chooses is shown as configured only while it has none.
+            let chosen = chosen
                 && ports.iter().any(|known: &PublishedPort| {
                     (known.container_port, &known.protocol) == (port.container_port, &port.protocol)
                 });
@@ -132,8 +133,14 @@ pub(super) fn ports(reader: Reader<'_>) -> Option<Vec<PublishedPort>> {
     Some(ports)
 }
 
+/// A published port, and whether the engine chooses the port of the host at the start.
+struct Binding {
+    port: PublishedPort,
+    chosen: bool,
+}
+
 /// The bindings of one port, as `"80/tcp": [{"HostIp": "", "HostPort": "8080"}]`; null for none.
-fn bindings((port, bindings): (&String, &Value)) -> Option<Vec<PublishedPort>> {
+fn bindings((port, bindings): (&String, &Value)) -> Option<Vec<Binding>> {
     let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
     let number: u16 = number.parse().ok()?;
     let bindings = match bindings {
@@ -154,12 +161,36 @@ fn bindings((port, bindings): (&String, &Value)) -> Option<Vec<PublishedPort>> {
             "" => "0.0.0.0",
             address => address,
         };
-        Some(PublishedPort {
+        let port = PublishedPort {
             container_port: Some(number.into()),
             protocol: Some(protocol.to_ascii_lowercase()),
             host_address: Some(address.to_owned()),
-            host_port: Some(if first == last { first.into() } else { 0 }),
-        })
+            // The lowest of a range: the engine tries it first.
+            host_port: Some(first.min(last).into()),
+        };
+        Some(Binding { port, chosen: first == 0 || first != last })
     };
     bindings.iter().map(binding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_range_is_shown_by_its_lowest_port_until_one_was_chosen() {
+        let seen = |answer: &Value| {
+            let gaps = crate::gaps::Gaps::default();
+            let kind = haechi_core::finding::SubjectKind::Container;
+            let ports = ports(Reader::new(answer, &gaps, kind, "c")).unwrap();
+            ports.iter().map(|port| port.host_port.unwrap()).collect::<Vec<_>>()
+        };
+        let range = json!({"8080/tcp": [{"HostIp": "", "HostPort": "80-90"}]});
+        assert_eq!(seen(&json!({"HostConfig": {"PortBindings": range}})), [80]);
+        let chosen = json!({"8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": "83"}]});
+        let running = json!({"HostConfig": {"PortBindings": range},
+            "NetworkSettings": {"Ports": chosen}});
+        assert_eq!(seen(&running), [83]);
+    }
 }

@@ -5,7 +5,7 @@
 //! is there. TLS trusts only the given authority, as the `docker` command does.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
@@ -23,8 +23,13 @@ use super::api::{Api, ApiError, Call};
 use super::endpoint::{Address, Endpoint};
 use super::tls;
 
-/// Longest answer that is read: a list of 10,000 containers is about 20 MB.
-const ANSWER_SIZE_MAX: usize = 64 << 20;
+/// Longest list that is read: one of 10,000 containers is about 20 MB.
+const LIST_SIZE_MAX: usize = 64 << 20;
+/// Longest answer about one thing that is read: a large inspect is about 50 kB, a long history 1 MB.
+const ANSWER_SIZE_MAX: usize = 4 << 20;
+/// All questions together may take this many times as long as one: an engine that is slow each time, but never
+/// too slow, must not hold Haechi up for hours.
+const TIMES_ALL: u32 = 12;
 /// Characters of an error message of the engine that are kept.
 const MESSAGE_MAX: usize = 300;
 
@@ -32,6 +37,7 @@ const MESSAGE_MAX: usize = 300;
 pub struct HttpApi {
     endpoint: Endpoint,
     timeout: Duration,
+    deadline: Instant,
     tls: Option<TlsConnector>,
 }
 
@@ -45,7 +51,8 @@ impl HttpApi {
             Some(files) => Some(TlsConnector::from(Arc::new(tls::client_config(files)?))),
             None => None,
         };
-        Ok(Self { endpoint, timeout, tls })
+        let deadline = Instant::now() + timeout * TIMES_ALL;
+        Ok(Self { endpoint, timeout, deadline, tls })
     }
 
     async fn get(&self, path: &str) -> Result<Value, ApiError> {
@@ -124,13 +131,14 @@ impl HttpApi {
             .map_err(|e| ApiError::Malformed(format!("cannot ask for {path}: {e}")))?;
         let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_SIZE_MAX).collect().await;
+        let size_max = if is_list(path) { LIST_SIZE_MAX } else { ANSWER_SIZE_MAX };
+        let body = Limited::new(response.into_body(), size_max).collect().await;
         drop(driver);
         let body = match body {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 return Err(ApiError::Malformed(format!(
-                    "the engine's answer to {path} is larger than {ANSWER_SIZE_MAX} bytes"
+                    "the engine's answer to {path} is larger than {size_max} bytes"
                 )));
             }
             Err(error) => return Err(broken(&error)),
@@ -157,7 +165,14 @@ impl Api for HttpApi {
     fn ask<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Value, ApiError>> {
         Box::pin(async move {
             let path = call.path();
-            let limit = self.timeout;
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ApiError::TimedOut(format!(
+                    "{path} was not asked: the engine took {} s for the questions before",
+                    (self.timeout * TIMES_ALL).as_secs_f32()
+                )));
+            }
+            let limit = self.timeout.min(left);
             tokio::time::timeout(limit, self.get(&path)).await.unwrap_or_else(|_| {
                 Err(ApiError::TimedOut(format!(
                     "the engine did not answer {path} within {} s",
@@ -168,11 +183,18 @@ impl Api for HttpApi {
     }
 }
 
+/// Whether a path is that of a list of all things of a kind.
+fn is_list(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    path.trim_matches('/').split('/').count() <= 1 || path.ends_with("/json") && path.matches('/').count() == 2
+}
+
 /// The message of an error answer.
 fn message(body: &[u8]) -> String {
     let text = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|value| Some(value.get("message")?.as_str()?.to_owned()))
         .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    crate::redact::text(text.trim()).chars().take(MESSAGE_MAX).collect()
+    let start: String = text.trim().chars().take(MESSAGE_MAX).collect();
+    crate::redact::text(&start)
 }

@@ -71,6 +71,7 @@ fn fill_info(reader: Reader<'_>, engine: &mut Engine) {
     // Engines before 20.10 know only the first version and do not say so.
     engine.cgroup_version = reader.text("CgroupVersion", "cgroup_version", Absent::Means("1"));
     engine.experimental = reader.bool("ExperimentalBuild", "experimental", Absent::Means(false));
+    engine.debug = reader.bool("Debug", "debug", Absent::Unknown);
     engine.live_restore = reader.bool("LiveRestoreEnabled", "live_restore", Absent::Unknown);
     engine.log_driver = reader.text("LoggingDriver", "log_driver", Absent::Unknown);
     engine.authorization_plugins = authorization_plugins(reader, "authorization_plugins");
@@ -129,10 +130,20 @@ fn insecure_registries(reader: Reader<'_>) -> Option<Vec<String>> {
             index.get("Secure").and_then(Value::as_bool) != Some(true)
         };
         found.extend(indexes.iter().filter(insecure).map(|(name, _)| name.clone()));
+        found.extend(indexes.values().flat_map(plain_mirrors));
     }
+    // A mirror is asked first, so the way to it counts as well.
+    found.extend(config.into_iter().flat_map(plain_mirrors));
     found.sort();
     found.dedup();
     Some(found)
+}
+
+/// The mirrors of an index or of the engine that are reached without TLS.
+fn plain_mirrors(of: &Value) -> Vec<String> {
+    let mirrors = of.get("Mirrors").and_then(super::json::texts).unwrap_or_default();
+    let plain = |mirror: &&String| !mirror.trim().to_ascii_lowercase().starts_with("https://");
+    mirrors.iter().filter(plain).map(|mirror| crate::redact::text(mirror)).collect()
 }
 
 /// Fills what this machine's files say of the engine, if it runs here.
@@ -143,7 +154,7 @@ pub(super) fn fill_local(scene: Scene<'_>, daemon: &Daemon, engine: &mut Engine)
     let local = daemon.local;
     if let Some(seccomp) = engine.seccomp.as_mut().filter(|seccomp| seccomp.names.is_none()) {
         let path = seccomp.profile.clone().unwrap_or_default();
-        match read_profile(scene.root, &path, local) {
+        match read_profile(scene.root, &path, daemon) {
             Ok((action, names)) => {
                 seccomp.default_action = Some(action);
                 seccomp.names = Some(names);
@@ -168,15 +179,29 @@ pub(super) fn fill_local(scene: Scene<'_>, daemon: &Daemon, engine: &mut Engine)
     }
 }
 
-fn read_profile(root: &Root, path: &str, local: bool) -> Result<(String, i64), (Cause, String)> {
+fn read_profile(
+    root: &Root,
+    path: &str,
+    daemon: &Daemon,
+) -> Result<(String, i64), (Cause, String)> {
     use crate::gaps::Observed;
-    if !local {
+    if !daemon.local {
         return Err((Cause::Unreachable, "the engine is on another host".into()));
+    }
+    let started = daemon.process.as_ref().and_then(|running| running.started);
+    match super::file::changed_after(super::file::last_change(root, path), started) {
+        Some(false) => {}
+        // The daemon reads it only once.
+        Some(true) => {
+            let detail = format!("{path} was changed after the daemon started; restart the daemon");
+            return Err((Cause::Missing, detail));
+        }
+        None => return Err(daemon.unseen()),
     }
     let bytes = root.read(path).map_err(|error| (error.gap_cause(), error.to_string()))?;
     let profile: Value = serde_json::from_slice(&bytes)
         .map_err(|error| (Cause::Missing, format!("{path}: {error}")))?;
-    let action = text_at(&profile, "defaultAction").to_owned();
+    let action = super::confinement::default_action(&profile).to_owned();
     let syscalls = profile.get("syscalls").and_then(Value::as_array);
     let names = |rule: &Value| match rule.get("names").and_then(Value::as_array) {
         Some(names) => names.len(),
@@ -273,6 +298,46 @@ mod tests {
         }});
         let (engine, _) = read(&info);
         assert_eq!(engine.insecure_registries.unwrap(), ["10.0.0.0/8", "old.example", "x"]);
+    }
+
+    #[test]
+    fn a_mirror_without_tls_is_an_insecure_registry() {
+        let info = json!({"Debug": true, "RegistryConfig": {
+            "Mirrors": ["http://mirror.example:5000/", "https://good.example/"],
+            "IndexConfigs": {"docker.io": {"Secure": true,
+                "Mirrors": ["http://mirror.example:5000/", "HTTP://other.example/"]}},
+        }});
+        let (engine, _) = read(&info);
+        assert_eq!(
+            engine.insecure_registries.unwrap(),
+            ["HTTP://other.example/", "http://mirror.example:5000/"]
+        );
+        assert_eq!(engine.debug, Some(true));
+    }
+
+    #[test]
+    fn a_profile_changed_after_the_start_is_not_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        std::fs::write(dir.path().join("s.json"), r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#)
+            .unwrap();
+        let daemon = |seconds| Daemon {
+            local: true,
+            reason: String::new(),
+            process: Some(super::super::daemon::Running {
+                pid: 5,
+                uid: 0,
+                arguments: Vec::new(),
+                started: Some(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds)),
+                program: String::new(),
+            }),
+            table: None,
+        };
+        let read = |daemon: &Daemon| read_profile(&root, "/s.json", daemon);
+        assert_eq!(read(&daemon(100)).unwrap(), ("SCMP_ACT_ERRNO".to_owned(), 0));
+        assert!(read(&daemon(-100)).unwrap_err().1.contains("restart the daemon"));
+        let unseen = Daemon { process: None, ..daemon(0) };
+        assert_eq!(read(&unseen).unwrap_err().0, Cause::Permission);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! that the list may be too short.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::Path;
 
 use haechi_core::facts::{ApiListener, Listener, Snapshot};
@@ -16,6 +17,7 @@ use super::daemon::Daemon;
 use super::endpoint::{Address, Endpoint};
 use crate::gaps::Observed;
 use crate::procs::{ListeningSocket, listening_sockets};
+use crate::root::Root;
 
 /// TCP port of a swarm's managers, and TCP and UDP port on which its nodes find each other.
 const SWARM_PORTS: [u16; 2] = [2377, 7946];
@@ -60,9 +62,57 @@ pub(super) fn fill(
             return Err(why);
         }
     };
-    held.sockets.retain(|socket| Some(socket.port) != private.metrics_port);
-    engine.listeners = Some(join(configured, known, &held, swarm_data_port.is_some()));
-    Ok(swarm_sockets(scene, &held, swarm_data_port))
+    let metrics = private.metrics.as_deref().and_then(Listens::parse);
+    held.sockets.retain(|socket| !metrics.as_ref().is_some_and(|metrics| metrics.is(socket)));
+    let swarm = swarm_data_port
+        .map(|_| Listens::of_swarm(scene.root, engine.data_root.as_deref().unwrap_or_default()));
+    engine.listeners = Some(join(configured, known, &held, swarm.as_deref().unwrap_or_default()));
+    Ok(swarm_sockets(scene, &held, swarm_data_port, swarm.as_deref().unwrap_or_default()))
+}
+
+/// An address and a port on which the daemon was told to listen.
+#[derive(Debug, PartialEq, Eq)]
+struct Listens {
+    host: String,
+    port: u16,
+}
+
+impl Listens {
+    /// Understands `host:port`.
+    fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some(Self { host, port: port.parse().ok()? })
+    }
+
+    /// Where the swarm listens, by the engine's own notes; at its usual ports on all addresses if there are none.
+    fn of_swarm(root: &Root, data_root: &str) -> Vec<Self> {
+        let noted = || {
+            let bytes = root.read(format!("{data_root}/swarm/docker-state.json")).ok()?;
+            let state: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+            Self::parse(super::json::text_at(&state, "ListenAddr"))
+        };
+        let [managers, nodes] = SWARM_PORTS;
+        let noted = noted().unwrap_or_else(|| Self { host: String::new(), port: managers });
+        // The nodes find each other on the same address.
+        vec![Self { host: noted.host.clone(), port: nodes }, noted]
+    }
+
+    fn is(&self, socket: &ListeningSocket) -> bool {
+        self.port == socket.port && is_at(&self.host, socket.address)
+    }
+}
+
+/// Whether a socket at `address` is what `host` becomes. All addresses of one family are those of both: that is
+/// how Go listens. A name could be any one address.
+fn is_at(host: &str, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    match host.parse::<IpAddr>().map(|host| host.to_canonical()) {
+        Ok(host) => host == address || (host.is_unspecified() && address.is_unspecified()),
+        Err(_) if host.is_empty() => address.is_unspecified(),
+        Err(_) if host == "localhost" => address.is_loopback(),
+        Err(_) => !address.is_unspecified(),
+    }
 }
 
 /// What the kernel says that the daemon holds.
@@ -201,7 +251,12 @@ fn plain(path: &str) -> String {
 }
 
 /// Joins what is configured with what the kernel shows.
-fn join(configured: Vec<ApiListener>, known: bool, held: &Held, swarm: bool) -> Vec<ApiListener> {
+fn join(
+    configured: Vec<ApiListener>,
+    known: bool,
+    held: &Held,
+    swarm: &[Listens],
+) -> Vec<ApiListener> {
     let mut listeners = Vec::new();
     let mut explained = HashSet::new();
     let kernel_tcp: Vec<&ListeningSocket> =
@@ -219,12 +274,14 @@ fn join(configured: Vec<ApiListener>, known: bool, held: &Held, swarm: bool) -> 
             listeners.push(listener);
             continue;
         }
+        let host = listener.address.clone().unwrap_or_default();
         let at_port: Vec<_> = kernel_tcp
             .iter()
             .filter(|socket| Some(i64::from(socket.port)) == listener.port)
+            .filter(|socket| is_at(&host, socket.address))
             .collect();
         for socket in &at_port {
-            explained.insert(socket.port);
+            explained.insert((socket.address, socket.port));
             // The kernel knows the address that `localhost` or an empty host became.
             let address = Some(socket.address.to_string());
             listeners.push(ApiListener { address, source: both.clone(), ..listener.clone() });
@@ -234,9 +291,9 @@ fn join(configured: Vec<ApiListener>, known: bool, held: &Held, swarm: bool) -> 
         }
     }
     listeners.extend(unexplained_unix.into_iter().map(|path| unix(path, "kernel")));
-    let is_swarms = |port: u16| swarm && SWARM_PORTS.contains(&port);
+    let is_swarms = |socket: &ListeningSocket| swarm.iter().any(|listens| listens.is(socket));
     for socket in kernel_tcp {
-        if !explained.contains(&socket.port) && !is_swarms(socket.port) {
+        if !explained.contains(&(socket.address, socket.port)) && !is_swarms(socket) {
             listeners.push(ApiListener {
                 protocol: Some("tcp".into()),
                 address: Some(socket.address.to_string()),
@@ -255,7 +312,12 @@ fn join(configured: Vec<ApiListener>, known: bool, held: &Held, swarm: bool) -> 
 }
 
 /// The sockets that the daemon opened for a swarm, and those of the data plane, which the kernel owns.
-fn swarm_sockets(scene: Scene<'_>, held: &Held, data_port: Option<u16>) -> Vec<Listener> {
+fn swarm_sockets(
+    scene: Scene<'_>,
+    held: &Held,
+    data_port: Option<u16>,
+    swarm: &[Listens],
+) -> Vec<Listener> {
     let Some(data_port) = data_port else { return Vec::new() };
     let listener = |socket: &ListeningSocket, owned: bool| Listener {
         protocol: Some(socket.protocol.into()),
@@ -264,7 +326,11 @@ fn swarm_sockets(scene: Scene<'_>, held: &Held, data_port: Option<u16>) -> Vec<L
         pid: Some(if owned { held.pid.into() } else { 0 }),
         program: Some(if owned { held.program.clone() } else { String::new() }),
     };
-    let swarms = |socket: &&ListeningSocket| SWARM_PORTS.contains(&socket.port);
+    let swarms = |socket: &&ListeningSocket| {
+        swarm.iter().any(|listens| {
+            listens.is(socket) || socket.port == listens.port && socket.protocol == "udp"
+        })
+    };
     let mut found: Vec<Listener> =
         held.sockets.iter().filter(swarms).map(|socket| listener(socket, true)).collect();
     let of_kernel = |s: &&ListeningSocket| s.protocol == "udp" && s.port == data_port;
@@ -288,11 +354,12 @@ mod tests {
             unix: vec!["/run/docker.sock".into(), "/extra.sock".into()],
             ..Held::default()
         };
+        let swarm = Listens::of_swarm(&Root::new(Path::new("/none")), "");
         let configured = vec![
             unix("/var/run/docker.sock", "configuration"),
             tcp("localhost:2376", true, true).unwrap(),
         ];
-        let seen: Vec<_> = join(configured, true, &held, true)
+        let seen: Vec<_> = join(configured, true, &held, &swarm)
             .into_iter()
             .map(|l| {
                 format!(
@@ -311,6 +378,31 @@ mod tests {
             "/var/run/docker.sock:0 false kernel,configuration",
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn only_the_swarm_s_own_sockets_are_no_api() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("d/swarm")).unwrap();
+        let state = r#"{"ListenAddr": "10.0.0.5:4000"}"#;
+        std::fs::write(dir.path().join("d/swarm/docker-state.json"), state).unwrap();
+        let swarm = Listens::of_swarm(&Root::new(dir.path()), "/d");
+        let held = Held {
+            sockets: vec![
+                socket("10.0.0.5", 4000),
+                socket("10.0.0.5", 7946),
+                socket("0.0.0.0", 2377),
+                socket("127.0.0.1", 7946),
+            ],
+            ..Held::default()
+        };
+        let api = join(Vec::new(), true, &held, &swarm);
+        let api: Vec<_> = api.into_iter().map(|l| (l.address.unwrap(), l.port.unwrap())).collect();
+        assert_eq!(api, [("0.0.0.0".to_owned(), 2377), ("127.0.0.1".to_owned(), 7946)]);
+        let metrics = Listens::parse("127.0.0.1:9323").unwrap();
+        assert!(metrics.is(&socket("127.0.0.1", 9323)) && !metrics.is(&socket("::", 9323)));
+        assert!(is_at("0.0.0.0", "::".parse().unwrap()));
+        assert!(!is_at("name", "::".parse().unwrap()));
     }
 
     #[test]

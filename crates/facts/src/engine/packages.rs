@@ -9,6 +9,8 @@ pub(super) struct Packages {
     pub(super) updates: bool,
     /// It installs or upgrades packages.
     pub(super) installs: bool,
+    /// It has a command that only running it would tell: one in a variable, or one that a shell reads.
+    pub(super) opaque: bool,
 }
 
 /// Package managers: options that take the next word, commands that update lists, commands that install.
@@ -21,7 +23,7 @@ struct Manager {
 
 const MANAGERS: [Manager; 7] = [
     Manager {
-        names: &["apt-get", "apt", "aptitude"],
+        names: &["apt-get", "apt", "aptitude", "nala"],
         valued: &[
             "-o",
             "-c",
@@ -157,10 +159,35 @@ pub(super) fn read(program: &str, rest: &[&str], found: &mut Packages) {
             let manager = MANAGERS.iter().find(|manager| manager.names.contains(&name));
             let Some(manager) = manager else { return };
             let Some(command) = subcommand(manager, rest) else { return };
+            found.opaque |= command.contains('$');
             found.updates |= manager.updates.contains(&command);
             found.installs |= manager.installs.contains(&command);
         }
     }
+}
+
+/// What the words of a script suggest whose commands cannot be followed: an update if a manager and its command
+/// for it occur anywhere, an installation only if one of the same manager is joined behind.
+pub(super) fn guess(text: &str, found: &mut Packages) {
+    for manager in &MANAGERS {
+        let is_used =
+            words(text).any(|(_, word)| manager.names.contains(&super::shell::base(word)));
+        let update = words(text).find(|(_, word)| manager.updates.contains(word));
+        let Some((at, _)) = update.filter(|_| is_used) else { continue };
+        found.updates = true;
+        let behind = text.get(at..).unwrap_or_default();
+        let joint = behind.find("&&").into_iter().chain(behind.find(';')).min();
+        let behind = joint.and_then(|joint| behind.get(joint..)).unwrap_or_default();
+        found.installs |= words(behind).any(|(_, word)| manager.installs.contains(&word));
+    }
+}
+
+/// Words between blanks, quotes and signs, with their places.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let start = text.as_ptr().addr();
+    text.split(|c: char| c.is_whitespace() || "\"'`;&|(){}=$\\,".contains(c))
+        .filter(|word| !word.is_empty())
+        .map(move |word| (word.as_ptr().addr() - start, word))
 }
 
 /// The first word that is neither an option nor an option's value.

@@ -12,7 +12,7 @@ use haechi_core::facts::{Container, Listener, Process};
 use haechi_core::finding::Cause;
 
 use super::json::Reader;
-use super::programs::Programs;
+use super::programs::{Programs, SSH_SERVER};
 use crate::gaps::Observed;
 use crate::procs::{ListeningSocket, ProcessEntry, ProcessTable, listening_sockets};
 use crate::root::{Root, RootError};
@@ -38,7 +38,8 @@ pub(super) struct Groups<'a> {
 pub(super) struct Group<'a> {
     /// Its first process.
     pub(super) first: &'a ProcessEntry,
-    all: Vec<&'a ProcessEntry>,
+    /// All of them, the first included.
+    pub(super) all: Vec<&'a ProcessEntry>,
 }
 
 impl<'a> Groups<'a> {
@@ -112,11 +113,12 @@ impl<'a> Groups<'a> {
                 }
             }
         }
-        container.processes = Some(processes);
         match self.listeners(reader, group) {
             Ok(listeners) => container.listeners = Some(listeners),
             Err(error) => reader.gap("listeners", error.gap_cause(), error.to_string()),
         }
+        only_servers(&mut processes, container.listeners.as_deref());
+        container.processes = Some(processes);
     }
 
     /// One process; `Ok(None)` if it has ended.
@@ -136,6 +138,9 @@ impl<'a> Groups<'a> {
             Err((cause, detail)) => return Err((cause, format!("{program}: {detail}"))),
         };
         let Some(uid) = inside_uid(self.root, entry) else {
+            if self.is_gone(entry) {
+                return Ok(None);
+            }
             return Err((
                 Cause::Permission,
                 format!("the user of process {} is not visible", entry.pid),
@@ -192,10 +197,32 @@ impl<'a> Groups<'a> {
         Ok(sockets)
     }
 
-    /// User ids, inside, of the first process and of all; `None` for one that cannot be told.
+    /// Whether a process has ended since the table was read.
+    fn is_gone(&self, entry: &ProcessEntry) -> bool {
+        !self.root.proc(&format!("{}", entry.pid)).exists()
+    }
+
+    /// User ids, inside, of the first process and of all that still run; `None` for one that cannot be told.
     pub(super) fn uids(&self, group: &Group<'_>) -> (Option<i64>, Vec<Option<i64>>) {
         let uid = |entry: &ProcessEntry| inside_uid(self.root, entry);
-        (uid(group.first), group.all.iter().map(|entry| uid(entry)).collect())
+        let running = |entry: &ProcessEntry| match uid(entry) {
+            None if self.is_gone(entry) => None,
+            uid => Some(uid),
+        };
+        (uid(group.first), group.all.iter().filter_map(|entry| running(entry)).collect())
+    }
+}
+
+/// Leaves the identity of a nameless ssh server to those that listen: clients may have the same marks.
+fn only_servers(processes: &mut [Process], listeners: Option<&[Listener]>) {
+    for process in processes {
+        let listens = listeners.is_some_and(|listeners| {
+            let owns = |l: &Listener| l.pid == process.pid && l.protocol.as_deref() == Some("tcp");
+            listeners.iter().any(owns)
+        });
+        if process.identity.as_deref() == Some(SSH_SERVER) && !listens {
+            process.identity = Some(String::new());
+        }
     }
 }
 
@@ -261,6 +288,49 @@ mod tests {
         let conmon = format!("/machine.slice/libpod-conmon-{id}.scope");
         assert_eq!(container_ids(&conmon).count(), 0);
         assert_eq!(container_ids("/docker/abc/../x").count(), 0);
+    }
+
+    #[test]
+    fn a_program_that_knows_ssh_is_a_server_only_if_it_listens() {
+        let process = |pid, identity: &str| Process {
+            pid: Some(pid),
+            identity: Some(identity.into()),
+            ..Process::default()
+        };
+        let mut all = [process(1, SSH_SERVER), process(2, SSH_SERVER), process(3, "dropbear")];
+        let listener =
+            Listener { protocol: Some("tcp".into()), pid: Some(1), ..Listener::default() };
+        only_servers(&mut all, Some(&[listener]));
+        let seen: Vec<_> = all.iter().filter_map(|p| p.identity.as_deref()).collect();
+        assert_eq!(seen, [SSH_SERVER, "", "dropbear"]);
+    }
+
+    #[test]
+    fn a_process_that_ended_meanwhile_leaves_no_doubt() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = "0123456789abcdef".repeat(4);
+        for pid in [1, 7, 8, 9] {
+            let proc = dir.path().join(format!("proc/{pid}"));
+            std::fs::create_dir_all(&proc).unwrap();
+            let group = if pid == 1 { "0::/\n".to_owned() } else { format!("0::/docker/{id}\n") };
+            let stat = format!("{pid} (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 0 0\n");
+            for (file, text) in [
+                ("stat", stat.as_str()),
+                ("status", "Name:\tx\nUid:\t5\t5\t5\t5\n"),
+                ("cgroup", group.as_str()),
+                ("uid_map", "0 0 4294967295\n"),
+            ] {
+                std::fs::write(proc.join(file), text).unwrap();
+            }
+        }
+        let root = Root::new(dir.path());
+        let table = ProcessTable::read(&root).unwrap();
+        let groups = Groups::new(&root, &table);
+        let group = groups.find(&id, 7).unwrap();
+        std::fs::remove_dir_all(dir.path().join("proc/8")).unwrap();
+        assert_eq!(groups.uids(&group), (Some(5), vec![Some(5), Some(5)]));
+        std::fs::remove_file(dir.path().join("proc/9/uid_map")).unwrap();
+        assert_eq!(groups.uids(&group), (Some(5), vec![Some(5), None]), "hidden, not gone");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a program is, by marks in its bytes and not by its name.
 //!
-//! Knows the two usual ssh servers. Each distinct file is read once, in pieces, within a budget for the whole
+//! Knows the two usual ssh servers, and by the protocol's greeting others that are one program. Each distinct file is read once, in pieces, within a budget for the whole
 //! run; a program that was not read to its end is an error and not "nothing known".
 
 use std::collections::HashMap;
@@ -22,13 +22,23 @@ const PIECE: usize = 4 << 20;
 /// Bytes that two pieces share: longer than every mark.
 const OVERLAP: usize = 32;
 
+/// What a program is called that can greet as an ssh server does; one that listens is one.
+pub(super) const SSH_SERVER: &str = "ssh-server";
+
 /// Marks, and the bits they set.
-const MARKS: [(&[u8], u8); 5] = [
+const MARKS: [(&[u8], u16); 10] = [
     (b"sshd_config", 1),
     (b"OpenSSH_", 2),
     (b"Dropbear server", 4),
     (b"dropbear_", 8),
     (b"_host_key", 16),
+    (b"SSH-2.0-", 32),
+    // Go programs keep the names of the functions that they use, and a client does not use this one.
+    (b"golang.org/x/crypto/ssh.", 64),
+    (b"crypto/ssh.NewServerConn", 128),
+    // libssh, for servers only; libssh2 has no server.
+    (b"ssh_bind_listen", 256),
+    (b"SSH-2.0-libssh2", 512),
 ];
 
 /// Identity of a file's content: its device is left out, because every container's overlay has its own for
@@ -44,7 +54,7 @@ struct Key {
 /// Programs that were looked at.
 pub(super) struct Programs {
     known: Mutex<Known>,
-    finders: Vec<(Finder<'static>, u8)>,
+    finders: Vec<(Finder<'static>, u16)>,
 }
 
 #[derive(Default)]
@@ -101,7 +111,7 @@ impl Programs {
 
     /// What the bytes say.
     fn scan(&self, mut program: impl Read) -> std::io::Result<&'static str> {
-        let mut found = 0_u8;
+        let mut found = 0_u16;
         let mut buffer = vec![0_u8; PIECE];
         let mut kept = 0;
         while let Some(free) = buffer.get_mut(kept..) {
@@ -120,11 +130,13 @@ impl Programs {
             buffer.copy_within(start..filled, 0);
             kept = filled - start;
         }
-        let has = |bits: u8| found & bits == bits;
+        let has = |bits: u16| found & bits == bits;
         Ok(if has(1 | 2) {
             "openssh-server"
         } else if has(4) || has(8 | 16) {
             "dropbear"
+        } else if has(128) || has(256) || (has(32) && !has(64) && !has(512)) {
+            SSH_SERVER
         } else {
             ""
         })
@@ -154,6 +166,12 @@ mod tests {
         assert_eq!(programs.scan(Slow(sshd)).unwrap(), "openssh-server");
         assert_eq!(programs.scan(Slow(b"...Dropbear server v%s...")).unwrap(), "dropbear");
         assert_eq!(programs.scan(Slow(b"OpenSSH_9.2p1 ssh_config")).unwrap(), "", "the client");
+        let go = b"..SSH-2.0-Go..golang.org/x/crypto/ssh.Dial..";
+        assert_eq!(programs.scan(Slow(go)).unwrap(), "", "a client");
+        let go = b"..SSH-2.0-Go..golang.org/x/crypto/ssh.NewServerConn..";
+        assert_eq!(programs.scan(Slow(go)).unwrap(), SSH_SERVER);
+        assert_eq!(programs.scan(Slow(b"..SSH-2.0-AcmeServer..")).unwrap(), SSH_SERVER);
+        assert_eq!(programs.scan(Slow(b"..SSH-2.0-libssh2_1.11..")).unwrap(), "", "a client");
         let mut late = vec![0_u8; PIECE * 2 - 5];
         late.extend(b"sshd_config OpenSSH_");
         assert_eq!(programs.scan(late.as_slice()).unwrap(), "openssh-server");

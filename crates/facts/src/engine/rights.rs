@@ -12,7 +12,7 @@ use super::json::Reader;
 use super::processes::Group;
 use crate::root::Root;
 
-/// What the kernel says of a container's first process.
+/// What the kernel says of a container's processes; of each the weakest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Kernel {
     bounding: u64,
@@ -36,6 +36,19 @@ impl Kernel {
             no_new_privileges: field("NoNewPrivs").map(|value| value == "1"),
         })
     }
+
+    /// Both processes as one: what one of them may do, the container may do.
+    fn join(self, other: Self) -> Self {
+        let weaker = |a: Option<bool>, b: Option<bool>| match (a, b) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (a, b) => a.or(b),
+        };
+        Self {
+            bounding: self.bounding | other.bounding,
+            seccomp: self.seccomp.into_iter().chain(other.seccomp).min(),
+            no_new_privileges: weaker(self.no_new_privileges, other.no_new_privileges),
+        }
+    }
 }
 
 /// Fills the effective rights and the security settings.
@@ -47,8 +60,14 @@ pub(super) fn fill(
 ) {
     let root = around.scene.root;
     let kernel = group.and_then(|group| {
-        let path = root.proc(&format!("{}/status", group.first.pid));
-        Kernel::parse(&std::fs::read_to_string(path).ok()?)
+        let read = |pid: i32| {
+            let path = root.proc(&format!("{pid}/status"));
+            Kernel::parse(&std::fs::read_to_string(path).ok()?)
+        };
+        let others = group.all.iter().filter(|process| process.pid != group.first.pid);
+        let first = read(group.first.pid)?;
+        // One that has ended meanwhile tells nothing.
+        Some(others.filter_map(|process| read(process.pid)).fold(first, Kernel::join))
     });
     container.effective = Some(effective(around, reader, group, kernel.as_ref(), container));
     container.security =
@@ -67,16 +86,25 @@ fn effective(
     let configured = || {
         let given = given?;
         let (add, drop) = (given.cap_add.as_ref()?, given.cap_drop.as_ref()?);
-        Some(capabilities::resolve(given.privileged?, add, drop, last_capability(around)))
+        let names = capabilities::resolve(given.privileged?, add, drop, last_capability(around));
+        let podman = super::info::podman(around.engine) && given.privileged == Some(false);
+        Some(if kernel.is_some() && podman { without_dockers(names, add) } else { names })
     };
     let (found, source) = match kernel {
-        Some(kernel) => (Some(capabilities::from_bits(kernel.bounding)), "kernel"),
+        // A process may have given up what the next one that is executed gets again.
+        Some(kernel) => {
+            let bounding = capabilities::from_bits(kernel.bounding);
+            (configured().map(|configured| union(bounding, configured)), "kernel")
+        }
         // A running container here whose rights the kernel would tell, but not to this user.
         None if around.daemon.local && runs != Some(false) => (None, ""),
         None => (configured(), "configuration"),
     };
     if found.is_none() {
         let (cause, detail) = match (runs, around.daemon.local) {
+            _ if kernel.is_some() => {
+                (Cause::Missing, "its capabilities are not in the engine's answer".to_owned())
+            }
             (Some(false), _) | (_, false) => {
                 (Cause::Missing, "its capabilities are not in the engine's answer".to_owned())
             }
@@ -93,6 +121,23 @@ fn effective(
         uid,
         runs_as_root,
     }
+}
+
+/// Names that are in one of the sets.
+fn union(mut names: Vec<String>, more: Vec<String>) -> Vec<String> {
+    names.extend(more);
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The set without what Docker gives by default and Podman does not; if Podman was told to, the kernel shows it.
+fn without_dockers(mut names: Vec<String>, add: &[String]) -> Vec<String> {
+    let asked = |name: &String| add.iter().any(|added| added == name || added == "ALL");
+    names.retain(|name| {
+        asked(name) || !["AUDIT_WRITE", "MKNOD", "NET_RAW"].contains(&name.as_str())
+    });
+    names
 }
 
 /// User id of the first process, and whether any process is root inside.
@@ -168,6 +213,27 @@ mod tests {
         let kernel = Kernel::parse(status).unwrap();
         assert_eq!((kernel.seccomp, kernel.no_new_privileges), (Some(2), Some(false)));
         assert_eq!(Kernel::parse("Name: x"), None);
+    }
+
+    #[test]
+    fn the_weakest_process_counts() {
+        let of = |bounding, seccomp, no_new_privileges| Kernel {
+            bounding,
+            seccomp: Some(seccomp),
+            no_new_privileges: Some(no_new_privileges),
+        };
+        // The first process gave everything up, and somebody executed a privileged one.
+        assert_eq!(of(0, 2, true).join(of(6, 0, false)), of(6, 0, false));
+        assert_eq!(of(5, 2, true).join(Kernel::default()), of(5, 2, true));
+    }
+
+    #[test]
+    fn a_dropped_bounding_set_does_not_hide_what_is_configured() {
+        let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let all = union(capabilities::from_bits(0), names(&["SYS_ADMIN", "CHOWN"]));
+        assert_eq!(all, ["CHOWN", "SYS_ADMIN"]);
+        let less = without_dockers(names(&["CHOWN", "MKNOD", "NET_RAW"]), &names(&["MKNOD"]));
+        assert_eq!(less, ["CHOWN", "MKNOD"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Splits a script into simple commands at `&&`, `;`, pipes, newlines and parentheses, looks through
 //! variables, `sudo`, `env` and `sh -c '…'`, and names what package managers are told to do. It runs nothing
-//! and follows no script file or variable.
+//! and follows no script file or variable; where a command stands in one, the script's words are taken for it.
 
 use super::packages::{self, Packages};
 
@@ -51,21 +51,50 @@ pub(super) fn is_shell(word: &str) -> bool {
 pub(super) fn packages(text: &str) -> Packages {
     let mut found = Packages::default();
     read(text, 0, &mut found);
+    if found.opaque {
+        packages::guess(text, &mut found);
+    }
     found
+}
+
+/// How a simple command follows the one before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Joint {
+    #[default]
+    Next,
+    /// Behind `||`: it runs only if the one before fails.
+    Or,
+    /// Behind `|`: it reads what the one before writes.
+    Pipe,
+}
+
+/// A simple command: its words without quotes.
+#[derive(Debug, Default)]
+struct Simple {
+    words: Vec<String>,
+    joint: Joint,
 }
 
 fn read(text: &str, depth: usize, found: &mut Packages) {
     if depth > DEPTH_MAX {
         return;
     }
-    for words in commands(text) {
-        simple(&words, depth, found);
+    let mut updated = false;
+    for command in commands(text) {
+        let mut own = Packages::default();
+        simple(&command.words, command.joint, depth, &mut own);
+        // `apt-get update || yum install x` installs where the update fails, so not from what it fetched.
+        own.installs &= !(updated && command.joint == Joint::Or);
+        updated = own.updates;
+        found.updates |= own.updates;
+        found.installs |= own.installs;
+        found.opaque |= own.opaque;
     }
 }
 
-/// Simple commands, each a list of words without quotes.
-fn commands(text: &str) -> Vec<Vec<String>> {
-    let mut commands = vec![Vec::new()];
+/// The simple commands of a script.
+fn commands(text: &str) -> Vec<Simple> {
+    let mut commands = vec![Simple::default()];
     let mut word: Option<String> = None;
     let mut characters = text.chars().peekable();
     let mut quote = None;
@@ -109,7 +138,19 @@ fn commands(text: &str) -> Vec<Vec<String>> {
                 end_command(&mut commands, &mut word);
                 quote = nesting.pop().and_then(|(_, outer)| outer);
             }
-            (None, ';' | '&' | '|' | '\n') => end_command(&mut commands, &mut word),
+            (None, '|') => {
+                let or = characters.next_if_eq(&'|').is_some();
+                let joint = if or { Joint::Or } else { Joint::Pipe };
+                end_command_with(&mut commands, &mut word, joint);
+            }
+            // `2>&1` and `&>log` are redirections and end nothing.
+            (None, '&')
+                if word.as_ref().is_some_and(|word| word.ends_with(['>', '<']))
+                    || characters.peek() == Some(&'>') =>
+            {
+                word.get_or_insert_default().push(c);
+            }
+            (None, ';' | '&' | '\n') => end_command(&mut commands, &mut word),
             (None, c) if c.is_whitespace() => end_word(&mut commands, &mut word),
             (None, c) => word.get_or_insert_default().push(c),
         }
@@ -118,17 +159,26 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     commands
 }
 
-fn end_word(commands: &mut [Vec<String>], word: &mut Option<String>) {
+fn end_word(commands: &mut [Simple], word: &mut Option<String>) {
     if let (Some(word), Some(command)) = (word.take(), commands.last_mut()) {
-        command.push(word);
+        command.words.push(word);
     }
 }
 
-fn end_command(commands: &mut Vec<Vec<String>>, word: &mut Option<String>) {
+fn end_command(commands: &mut Vec<Simple>, word: &mut Option<String>) {
+    end_command_with(commands, word, Joint::Next);
+}
+
+fn end_command_with(commands: &mut Vec<Simple>, word: &mut Option<String>, joint: Joint) {
     end_word(commands, word);
-    if commands.last().is_some_and(|command| !command.is_empty()) {
-        commands.push(Vec::new());
+    if commands.last().is_some_and(|command| !command.words.is_empty()) {
+        commands.push(Simple { words: Vec::new(), joint });
     }
+}
+
+/// Whether a word redirects input or output, and where to: `2>&1`, `>/log`, `&>log`.
+fn is_redirection(word: &str) -> bool {
+    word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&').starts_with(['>', '<'])
 }
 
 /// Whether a word sets a variable for the command behind it.
@@ -138,8 +188,16 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
-fn simple(words: &[String], depth: usize, found: &mut Packages) {
-    let mut words = words.iter().map(String::as_str).peekable();
+fn simple(words: &[String], joint: Joint, depth: usize, found: &mut Packages) {
+    let mut operand = false;
+    // A redirection may stand anywhere, and its file apart from its sign.
+    let is_word = move |word: &&str| {
+        let behind = std::mem::take(&mut operand);
+        let redirects = is_redirection(word);
+        operand = redirects && word.ends_with(['>', '<']);
+        !redirects && !behind
+    };
+    let mut words = words.iter().map(String::as_str).filter(is_word).peekable();
     let mut prefixed = false;
     // What stands before the command: variables, `sudo -E`, `env -i`, `timeout 60`, `chroot /x`.
     while let Some(word) = words.peek().copied() {
@@ -155,6 +213,12 @@ fn simple(words: &[String], depth: usize, found: &mut Packages) {
     }
     let Some(program) = words.next().map(base) else { return };
     let rest: Vec<&str> = words.collect();
+    let no_words = rest.iter().all(|word| word.starts_with('-'));
+    // A command in a variable, and one whose words come through a pipe.
+    found.opaque |= program.contains('$')
+        || (joint == Joint::Pipe
+            && no_words
+            && (is_shell(program) || packages::is_package_manager(program)));
     if is_shell(program) {
         return shell(&rest, depth, found);
     }
@@ -179,7 +243,7 @@ fn shell(rest: &[&str], depth: usize, found: &mut Packages) {
         Some(script) if script.contains(char::is_whitespace) => read(script, depth + 1, found),
         _ if depth <= DEPTH_MAX => {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            simple(&words, depth + 1, found);
+            simple(&words, Joint::Next, depth + 1, found);
         }
         _ => {}
     }
@@ -232,6 +296,22 @@ mod tests {
             ("/bin/sh -c timeout 60 apt-get update || true", (true, false)),
             ("/bin/sh -c apt-get update | tee /log", (true, false)),
             ("/bin/sh -c ./update install", (false, false)),
+            // What only running it would tell.
+            ("/bin/sh -c x=apt-get; $x update", (true, false)),
+            ("/bin/sh -c x=apt-get; $x update && $x install -y curl", (true, true)),
+            ("/bin/sh -c for i in update; do apt-get $i; done", (true, false)),
+            ("/bin/sh -c apt-get ${N} update", (true, false)),
+            ("/bin/sh -c apt-get update && apt-get $OPTIONS install curl", (true, true)),
+            ("/bin/sh -c echo \"apt-get update\" | sh", (true, false)),
+            ("/bin/sh -c echo update | xargs apt-get", (true, false)),
+            ("/bin/sh -c $(echo apt-get) update", (true, false)),
+            ("/bin/sh -c $HOME/configure && make", (false, false)),
+            // An alternative is no installation from what was fetched.
+            ("/bin/sh -c apt-get update || yum install x", (true, false)),
+            ("/bin/sh -c apt-get update >/dev/null 2>&1 || yum install x", (true, false)),
+            ("/bin/sh -c apt-get >/dev/null update", (true, false)),
+            ("/bin/sh -c apt-get > /dev/null update", (true, false)),
+            ("/bin/sh -c apt-get update || true && apt-get install -y x", (true, true)),
         ];
         for (text, expected) in cases {
             assert_eq!(seen(text), expected, "{text}");

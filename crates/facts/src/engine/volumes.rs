@@ -3,6 +3,8 @@
 //! A local volume can bind any path of the host, which makes it a bind mount by another name:
 //! [`Volumes::bound`] tells. The content of a volume is never looked at.
 
+mod bound;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
@@ -13,6 +15,7 @@ use serde_json::Value;
 use super::Scene;
 use super::json::text_at;
 use crate::root::Root;
+pub(super) use bound::{Bound, pseudo};
 
 /// Directories of the system: a bind mount of something in them holds no data of its own.
 const SYSTEM: [&str; 12] = [
@@ -23,51 +26,28 @@ const SYSTEM: [&str; 12] = [
 /// The engine's list of volumes.
 pub(super) struct Volumes {
     items: Vec<Value>,
-    /// By name: the path of the host that it binds, or `None`.
-    bound: HashMap<String, Option<String>>,
+    /// By name: what it shows of the host, or `None`.
+    bound: HashMap<String, Option<Bound>>,
 }
 
 /// Reads the engine's list; `None` if there is none, which has left its gap.
 pub(super) fn read(scene: Scene<'_>, list: Result<Value, super::ApiError>) -> Option<Volumes> {
     let items = super::items(scene.gaps, SubjectKind::Volume, list, "Volumes")?;
-    let entry = |item: &Value| (text_at(item, "Name").to_owned(), bound_path(item));
+    let entry = |item: &Value| (text_at(item, "Name").to_owned(), bound::read(item));
     let bound = items.iter().map(entry).collect();
     Some(Volumes { items, bound })
 }
 
 impl Volumes {
-    /// The path of the host that a volume binds, as it is written there.
-    pub(super) fn bound(&self, name: &str) -> Option<&str> {
-        self.bound.get(name)?.as_deref()
+    /// What a volume shows of the host, as it is written there.
+    pub(super) fn bound(&self, name: &str) -> Option<&Bound> {
+        self.bound.get(name)?.as_ref()
     }
 
     /// Whether the engine lists a volume of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.bound.contains_key(name)
     }
-}
-
-/// The path of the host that a local volume shows: the `device` of a bind, a disk's device file, or the
-/// lowest layer of an overlay. Network file systems have none.
-fn bound_path(volume: &Value) -> Option<String> {
-    if text_at(volume, "Driver") != "local" {
-        return None;
-    }
-    let options = volume.get("Options")?;
-    let device = text_at(options, "device");
-    let lower = text_at(options, "o")
-        .split(',')
-        .find_map(|option| option.trim().strip_prefix("lowerdir="))
-        .and_then(|layers| layers.split(':').next());
-    let kind = text_at(options, "type");
-    let network = ["nfs", "cifs", "smb"].iter().any(|name| kind.starts_with(name));
-    [Some(device), lower]
-        .into_iter()
-        .flatten()
-        .find(|path| {
-            path.starts_with('/') && !(network || path.starts_with("//") && kind != "none")
-        })
-        .map(str::to_owned)
 }
 
 /// Makes facts of the volumes, sorted by name, and adds bind mounts that hold data.
@@ -122,18 +102,18 @@ fn volume(
     if used_by.is_none() {
         gap("used_by", Cause::Missing, "the mounts of a container are not known".into());
     }
-    let bound_path = match volumes.bound(name) {
-        None => Some(String::new()),
-        Some(path) if local => match super::mounts::resolve(scene.root, path) {
-            Ok(path) => Some(path),
-            Err((cause, detail)) => {
-                gap("bound_path", cause, detail);
-                None
-            }
-        },
+    let bound_path = match volumes.bound(name).map(Bound::first) {
+        None => Ok(String::new()),
+        Some(None) => Err((Cause::Missing, "its driver options are not understood".into())),
+        // Only a container's mount is followed from the directory that the daemon runs in.
+        Some(Some(path)) if !path.starts_with('/') => {
+            Err((Cause::Missing, format!("{path:?} is relative to the daemon's directory")))
+        }
+        Some(Some(path)) if local => super::mounts::resolve(scene.root, path),
         // On another machine nothing resolves its links.
-        Some(path) => Some(path.to_owned()),
+        Some(Some(path)) => Ok(path.to_owned()),
     };
+    let bound_path = bound_path.map_err(|(cause, detail)| gap("bound_path", cause, detail)).ok();
     let generated = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let labelled =
         item.get("Labels").is_some_and(|l| l.get("com.docker.volume.anonymous").is_some());
@@ -173,35 +153,4 @@ fn bind_mounts(root: &Root, containers: &[Container]) -> Vec<Volume> {
         bind_mount: Some(true),
     };
     users.into_iter().map(volume).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn local_volumes_that_show_a_path_of_the_host_are_told() {
-        let bound = |options: Value| bound_path(&json!({"Driver": "local", "Options": options}));
-        assert_eq!(
-            bound(json!({"type": "none", "o": "bind", "device": "/etc"})).as_deref(),
-            Some("/etc")
-        );
-        assert_eq!(
-            bound(json!({"type": "none", "o": "rbind", "device": "//etc"})).as_deref(),
-            Some("//etc")
-        );
-        assert_eq!(
-            bound(json!({"type": "ext4", "device": "/dev/sda1"})).as_deref(),
-            Some("/dev/sda1")
-        );
-        let overlay = json!({"type": "overlay", "device": "overlay", "o": "lowerdir=/etc:/x,ro"});
-        assert_eq!(bound(overlay).as_deref(), Some("/etc"));
-        assert_eq!(bound(json!({"type": "nfs", "o": "addr=h", "device": ":/x"})), None);
-        assert_eq!(bound(json!({"type": "nfs4", "device": "/x"})), None);
-        assert_eq!(bound(json!({"type": "cifs", "device": "//h/x"})), None);
-        assert_eq!(bound(json!({"type": "tmpfs", "device": "tmpfs"})), None);
-        assert_eq!(bound(Value::Null), None);
-        assert_eq!(bound_path(&json!({"Driver": "other", "Options": {"device": "/etc"}})), None);
-    }
 }

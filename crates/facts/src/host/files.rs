@@ -56,6 +56,7 @@ impl Wanted {
         ];
         for (role, setting) in tls {
             match setting.and_then(|setting| setting.value.as_deref()) {
+                // Without TLS there is none.
                 Some("") => {}
                 Some(path) => wanted.add(role, path),
                 None => wanted.unknown.push(role),
@@ -88,12 +89,14 @@ impl Wanted {
         wanted
     }
 
-    /// Adds a path; what is not absolute is no path of the host.
+    /// Adds a path; what is not absolute could be anywhere, so that the role is not known.
     pub(super) fn add(&mut self, role: &'static str, path: &str) {
         // The kernel's mark for a program that was replaced while it runs.
         let path = path.strip_suffix(" (deleted)").unwrap_or(path);
         if path.starts_with('/') {
             self.paths.entry(role).or_default().push(path.to_owned());
+        } else if !path.is_empty() && !self.unknown.contains(&role) {
+            self.unknown.push(role);
         }
     }
 
@@ -308,12 +311,12 @@ mod tests {
         let wanted = Wanted::new(&engine);
         assert_eq!(wanted.paths["tls-ca"], ["/ca.pem"]);
         assert!(!wanted.paths.contains_key("tls-cert") && !wanted.paths.contains_key("tls-key"));
-        assert!(wanted.unknown.is_empty());
+        assert_eq!(wanted.unknown, ["tls-key"], "a relative path is not dropped");
         assert_eq!(wanted.paths["docker-socket"], ["/run/own.sock", "/var/run/docker.sock"]);
         assert_eq!(wanted.paths["docker-data"], ["/data"]);
         let mut wanted = wanted;
         wanted.units(None);
-        assert_eq!(wanted.unknown, ["docker-service", "docker-socket-unit"]);
+        assert_eq!(wanted.unknown, ["tls-key", "docker-service", "docker-socket-unit"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A leading dot is matched only by a dot. There are no braces and no `**`.
 
-use crate::root::{Root, RootError};
+use crate::root::{Root, RootError, RootErrorKind};
 
 /// More paths than this come from no sane pattern; the rest would only cost time.
 const PATHS_MAX: usize = 10_000;
@@ -83,7 +83,7 @@ fn in_set(set: &str, next: char) -> bool {
 /// Existing paths that match an absolute pattern, sorted.
 ///
 /// # Errors
-/// A directory on the way may not be listed, so that there may be more.
+/// A directory on the way may not be listed, or there are more than [`PATHS_MAX`].
 pub(super) fn expand(root: &Root, pattern: &str) -> Result<Vec<String>, RootError> {
     let mut paths = vec![String::new()];
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
@@ -105,7 +105,11 @@ pub(super) fn expand(root: &Root, pattern: &str) -> Result<Vec<String>, RootErro
                 Err(error) if error.is_not_found() => {}
                 Err(error) => return Err(error),
             }
-            next.truncate(PATHS_MAX);
+            // Looking at some of them would pass the others unseen.
+            if next.len() > PATHS_MAX {
+                let (path, kind) = (pattern.to_owned(), RootErrorKind::TooLarge);
+                return Err(RootError { path, kind });
+            }
         }
         paths = next;
     }

@@ -112,3 +112,19 @@ proptest! {
         prop_assert!(!variables(&assignment).contains(&secret));
     }
 }
+
+#[test]
+fn long_texts_are_cut_and_cost_little() {
+    // A label of nothing but `a=` once took a minute: every `=` looked at the whole rest.
+    let hostile = "a=".repeat(1 << 20);
+    let shown = super::text(&hostile);
+    assert!(shown.len() < 70_000);
+    assert!(shown.ends_with('…'));
+    let spelled = [
+        "curl -uroot:hunter2hunter2 https://example.com",
+        r#"CMD ["curl","-u","root:hunter2hunter2"]"#,
+    ];
+    for text in spelled {
+        assert!(!super::text(text).contains("hunter2"), "{}", super::text(text));
+    }
+}

@@ -15,7 +15,7 @@ use haechi_store::Store;
 use super::collect;
 use crate::args::{FailOn, FormatArg, Verify};
 use crate::failure::Failure;
-use crate::setting::Setting;
+use crate::setting::{Setting, is_broken_pipe};
 use crate::{exit, output};
 
 pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
@@ -55,11 +55,16 @@ pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
     if live {
         keep(&mut report, &snapshot, &store, args, setting).await;
     }
-    write(&report, &files, args, setting)?;
+    let code = code(&report, &snapshot, args.fail_on);
+    match write(&report, &files, args, setting) {
+        // Whoever read the report has read enough of it; the verdict stands.
+        Err(error) if is_broken_pipe(&error) => return Ok(code),
+        written => written?,
+    }
     if let Some(gap) = collect::engine_failure(&snapshot) {
         setting.note("no-engine", &[("why", &gap.detail)]);
     }
-    Ok(code(&report, &snapshot, args.fail_on))
+    Ok(code)
 }
 
 /// The files to write, each with its format; found out before anything is collected.

@@ -67,7 +67,8 @@ fn defaults_files_and_flags_are_merged() {
     let (engine, gaps) = run(Case {
         json: Some(
             r#"{"userland-proxy": false, "log-opts": {"max-size": "1m"}, "default-ulimits":
-            {"nofile": {"Name": "nofile", "Hard": 20, "Soft": 10}}, "hosts": ["unix:///x"], "tlsverify": true}"#,
+            {"nofile": {"Name": "nofile", "Hard": 20, "Soft": 10}}, "hosts": ["unix:///x"], "tlsverify": true,
+            "tlscacert": "/a", "tlscert": "/b", "tlskey": "/c"}"#,
         ),
         line: "dockerd --icc=false --log-level debug --storage-opt dm.basesize=20G",
         ..Case::default()
@@ -162,4 +163,40 @@ fn the_api_overrules_user_mapping_that_is_only_written_down() {
         ..Case::default()
     });
     assert_eq!(engine.config.unwrap().userns_remap.unwrap().value.unwrap(), "default");
+}
+
+#[test]
+fn one_value_is_both_limits_and_the_last_one_of_a_name_counts() {
+    let (engine, _) = run(Case {
+        line: "dockerd --default-ulimit nofile=5:6 --default-ulimit nofile=-1 --default-ulimit nproc=7 \
+               --log-opt a=1 --log-opt b=2 --log-opt a=3",
+        ..Case::default()
+    });
+    let config = engine.config.unwrap();
+    assert_eq!(config.default_ulimits.unwrap().value.unwrap(), ["nofile=-1:-1", "nproc=7:7"]);
+    assert_eq!(config.log_opts.unwrap().value.unwrap(), ["b=2", "a=3"]);
+    let (engine, _) = run(Case {
+        json: Some(r#"{"default-ulimits": {"nofile": {"Name": "core", "Hard": 2, "Soft": 1}}}"#),
+        ..Case::default()
+    });
+    assert_eq!(engine.config.unwrap().default_ulimits.unwrap().value.unwrap(), ["core=1:2"]);
+}
+
+#[test]
+fn a_file_that_was_named_and_is_not_there_proves_nothing() {
+    let (engine, gaps) = run(Case { line: "dockerd --config-file=/none.json", ..Case::default() });
+    assert_eq!(engine.config.unwrap().userland_proxy, None);
+    assert_eq!(engine.daemon_json.unwrap().exists, None);
+    assert!(
+        gaps.iter().any(|(fact, detail)| fact == "daemon_json" && detail.contains("not found"))
+    );
+}
+
+#[test]
+fn tls_without_visible_paths_is_not_known() {
+    let (engine, gaps) = run(Case { line: "dockerd --tlsverify --tlskey=/k", ..Case::default() });
+    let config = engine.config.unwrap();
+    assert_eq!((config.tls_ca_cert, config.tls_cert), (None, None));
+    assert_eq!(config.tls_key.unwrap().value.unwrap(), "/k");
+    assert!(gaps.iter().any(|(fact, _)| fact == "config.tls_ca_cert"));
 }

@@ -154,7 +154,7 @@ pub(super) fn docker(machine: &Machine) -> Recorded {
             "Components": [{"Name": "Engine", "Version": "24.0.7"}, {"Name": "runc", "Version": "1.1.9"}]}))
         .with("/info", json!({"ID": "E1", "Name": "box1", "OperatingSystem": "Test", "KernelVersion": "6.1.0-1",
             "DockerRootDir": "/var/lib/docker", "Driver": "overlay2", "CgroupDriver": "systemd",
-            "CgroupVersion": "2", "ExperimentalBuild": false, "LiveRestoreEnabled": false,
+            "CgroupVersion": "2", "ExperimentalBuild": false, "Debug": false, "LiveRestoreEnabled": false,
             "LoggingDriver": "json-file", "Plugins": {"Authorization": null},
             "RegistryConfig": {"InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}},
             "Swarm": {"LocalNodeState": "inactive", "ControlAvailable": false},
