@@ -44,6 +44,8 @@ pub struct BenchmarkItem {
 impl Benchmark {
     /// All items with their sections, in order.
     pub fn items(&self) -> impl Iterator<Item = (&Section, &BenchmarkItem)> {
-        self.sections.iter().flat_map(|section| section.items.iter().map(move |item| (section, item)))
+        self.sections
+            .iter()
+            .flat_map(|section| section.items.iter().map(move |item| (section, item)))
     }
 }

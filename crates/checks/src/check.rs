@@ -80,7 +80,10 @@ pub struct UnverifiedWhen {
 /// Facts with the status that a check must give for them. What is not given was not observed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "each field is the variable of its name, documented in docs/checks.md")]
+#[expect(
+    missing_docs,
+    reason = "each field is the variable of its name, documented in docs/checks.md"
+)]
 pub struct Example {
     pub expect: Option<Status>,
     pub host: Host,
@@ -141,7 +144,9 @@ impl Compiled {
                 }
             };
             let reads = places.reads(program.expression());
-            errors.extend(reads.unknown.iter().map(|name| format!("{field}: no fact is called `{name}`")));
+            errors.extend(
+                reads.unknown.iter().map(|name| format!("{field}: no fact is called `{name}`")),
+            );
             Some(Expression { program, reads })
         };
         let only = compile("where", &check.only);

@@ -48,7 +48,10 @@ const CHECKS: &[(&str, &str)] = &[
 ];
 
 const BENCHMARKS: &[(&str, &str)] = &[
-    ("benchmarks/cis-docker-1.13.0.yaml", include_str!("../../../benchmarks/cis-docker-1.13.0.yaml")),
+    (
+        "benchmarks/cis-docker-1.13.0.yaml",
+        include_str!("../../../benchmarks/cis-docker-1.13.0.yaml"),
+    ),
     ("benchmarks/cis-docker-1.6.0.yaml", include_str!("../../../benchmarks/cis-docker-1.6.0.yaml")),
     ("benchmarks/nist-sp-800-190.yaml", include_str!("../../../benchmarks/nist-sp-800-190.yaml")),
 ];
@@ -222,7 +225,8 @@ impl Content {
 
     /// A compiled check; an error if it does not exist or does not compile.
     pub(crate) fn compiled(&self, id: &str) -> Result<&Compiled, ContentError> {
-        let loaded = self.checks.get(id).ok_or_else(|| error(id, "there is no such check".into()))?;
+        let loaded =
+            self.checks.get(id).ok_or_else(|| error(id, "there is no such check".into()))?;
         self.compiled_of(loaded).as_ref().map_err(|complaints| {
             error(&loaded.file, format!("check `{id}`: {}", complaints.join("; ")))
         })

@@ -89,7 +89,11 @@ fn host_line(snapshot: &Snapshot) -> HostLine {
     });
     HostLine {
         name: host.hostname.clone().or_else(|| engine.name.clone()).unwrap_or_default(),
-        os: host.os.as_ref().and_then(|os| os.name.clone()).unwrap_or_else(|| text(&engine.operating_system)),
+        os: host
+            .os
+            .as_ref()
+            .and_then(|os| os.name.clone())
+            .unwrap_or_else(|| text(&engine.operating_system)),
         kernel: host.kernel.clone().unwrap_or_else(|| text(&engine.kernel)),
         engine: format!("{} {}", text(&engine.kind), text(&engine.version)).trim().to_owned(),
         containers: count(snapshot.containers.as_ref()),
@@ -119,7 +123,11 @@ impl Verdict {
     }
 
     fn unverified(cause: Cause, detail: &Text) -> Self {
-        Self { status: Status::Unverified, cause: Some(cause), reason: Some(texts::cause(cause, detail)) }
+        Self {
+            status: Status::Unverified,
+            cause: Some(cause),
+            reason: Some(texts::cause(cause, detail)),
+        }
     }
 
     fn of_gap(gap: &Gap) -> Self {
@@ -161,7 +169,9 @@ impl<'a> Evaluator<'a> {
             }
             for compiled in &of_kind {
                 let list = findings.entry(compiled.check.id.clone()).or_default();
-                if kind_is_listed(kind) && let Some(gap) = &subjects.gap {
+                if kind_is_listed(kind)
+                    && let Some(gap) = &subjects.gap
+                {
                     list.push(self.without_subject(compiled, Verdict::of_gap(gap)));
                 } else if list.is_empty() {
                     let mut verdict = Verdict::new(Status::NotApplicable);
@@ -174,7 +184,12 @@ impl<'a> Evaluator<'a> {
         findings
     }
 
-    fn decide(&self, compiled: &Compiled, entry: &Entry, context: &Context<'_, '_>) -> Option<Finding> {
+    fn decide(
+        &self,
+        compiled: &Compiled,
+        entry: &Entry,
+        context: &Context<'_, '_>,
+    ) -> Option<Finding> {
         let only = compiled.only.as_ref().map(|only| truth(only, context).map_err(|e| (only, e)));
         let verdict = match only {
             Some(Ok(false)) => return None,
@@ -227,7 +242,11 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A gap of facts that the expression reads, although it could be evaluated.
-    fn incomplete<'s>(&'s self, expression: Option<&'s Expression>, entry: &'s Entry) -> Option<&'s Gap> {
+    fn incomplete<'s>(
+        &'s self,
+        expression: Option<&'s Expression>,
+        entry: &'s Entry,
+    ) -> Option<&'s Gap> {
         self.world.gaps(entry, expression?.reads.places.iter()).next()
     }
 
@@ -243,7 +262,8 @@ impl<'a> Evaluator<'a> {
         let missing = error.key();
         let gaps: Vec<&Gap> = self.world.gaps(entry, expression.reads.places.iter()).collect();
         let named = missing.and_then(|key| {
-            gaps.iter().find(|gap| gap.fact.is_empty() || gap.fact.split('.').any(|part| part == key))
+            gaps.iter()
+                .find(|gap| gap.fact.is_empty() || gap.fact.split('.').any(|part| part == key))
         });
         match (named.or(gaps.first()), compiled.check.needs) {
             (Some(gap), _) => Verdict::of_gap(gap),
@@ -278,10 +298,11 @@ impl<'a> Evaluator<'a> {
                 verdict.status = Status::Excepted;
             }
         }
-        let seen = compiled.seen.as_ref().and_then(|seen| lines(seen, context)).unwrap_or_else(|| {
-            let expressions = [&compiled.pass_when, &compiled.applies_when];
-            expressions.into_iter().flatten().flat_map(|e| facts(e, context)).collect()
-        });
+        let seen =
+            compiled.seen.as_ref().and_then(|seen| lines(seen, context)).unwrap_or_else(|| {
+                let expressions = [&compiled.pass_when, &compiled.applies_when];
+                expressions.into_iter().flatten().flat_map(|e| facts(e, context)).collect()
+            });
         let fix = match verdict.status {
             Status::Fail | Status::Excepted => compiled.fix.as_ref().and_then(|fix| {
                 lines(fix, context).map(|lines| lines.join("\n")).filter(|fix| !fix.is_empty())
@@ -313,7 +334,11 @@ impl<'a> Evaluator<'a> {
         let expected = fill(&check.expected);
         let evidence = seen
             .into_iter()
-            .map(|seen| Evidence { seen: cut(seen), expected: expected.clone(), source: check.source.clone() })
+            .map(|seen| Evidence {
+                seen: cut(seen),
+                expected: expected.clone(),
+                source: check.source.clone(),
+            })
             .collect();
         Finding {
             check: check.id.clone(),
@@ -411,7 +436,8 @@ fn facts(expression: &Expression, context: &Context<'_, '_>) -> Vec<String> {
         .take(LINES_MAX)
         .map(|place| {
             let (variable, path) = place;
-            let shown = lookup(context, variable, path).map_or_else(|| "?".to_owned(), |v| plain(&v));
+            let shown =
+                lookup(context, variable, path).map_or_else(|| "?".to_owned(), |v| plain(&v));
             format!("{} = {shown}", dotted(place))
         })
         .collect()

@@ -50,7 +50,8 @@ fn outcome(content: &Content, check: &Check) -> Result<Outcome, ContentError> {
         };
         if finding.status != expect {
             let why = finding.reason.as_ref().map(|r| format!(" ({})", r.en)).unwrap_or_default();
-            complaints.push(format!("example {number}: {} instead of {expect}{why}", finding.status));
+            complaints
+                .push(format!("example {number}: {} instead of {expect}{why}", finding.status));
         }
         let fell_back = check.seen.is_some()
             && matches!(finding.status, Status::Pass | Status::Fail)
@@ -96,7 +97,9 @@ fn snapshot(subject: SubjectKind, example: &Example) -> Snapshot {
         container.image_id.get_or_insert_with(|| joined.clone());
         snapshot.containers = Some(vec![container]);
     }
-    if subject == SubjectKind::Image && let Some(containers) = &mut snapshot.containers {
+    if subject == SubjectKind::Image
+        && let Some(containers) = &mut snapshot.containers
+    {
         for container in containers {
             container.image_id.get_or_insert_with(|| joined.clone());
         }

@@ -66,7 +66,10 @@ fn matches_pattern(pattern: Arc<String>, text: Arc<String>) -> bool {
 
 fn allowed_by(patterns: Value, name: Arc<String>) -> Answer<Value> {
     let Value::Map(map) = patterns else {
-        return Err(ExecutionError::function_error("allowed_by", "the first argument must be a map"));
+        return Err(ExecutionError::function_error(
+            "allowed_by",
+            "the first argument must be a map",
+        ));
     };
     let mut allowed = Vec::new();
     for (pattern, values) in map.map.iter() {
@@ -105,7 +108,9 @@ fn is_loopback(address: Arc<String>) -> bool {
 
 fn is_wildcard(address: Arc<String>) -> bool {
     let bare = address.trim_start_matches('[').trim_end_matches(']');
-    bare.is_empty() || bare == "*" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_unspecified())
+    bare.is_empty()
+        || bare == "*"
+        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_unspecified())
 }
 
 /// One audit rule, read from facts.
@@ -125,7 +130,10 @@ struct Rule {
 /// silences it; one on the `task` list silences everything; the `exclude` list can drop the records themselves.
 fn audited(rules: Arc<Vec<Value>>, file: Value, permissions: Arc<String>) -> Answer<bool> {
     let Value::Map(file) = file else {
-        return Err(ExecutionError::function_error("audited", "the second argument must be a file"));
+        return Err(ExecutionError::function_error(
+            "audited",
+            "the second argument must be a file",
+        ));
     };
     let rules = rules.iter().map(rule).collect::<Answer<Vec<_>>>()?;
     let (path, real_path) = (text(&file, "path")?, text(&file, "real_path")?);
@@ -136,7 +144,10 @@ fn audited(rules: Arc<Vec<Value>>, file: Value, permissions: Arc<String>) -> Ans
     let paths = if through_link { vec![real_path] } else { vec![path, real_path] };
     let silenced = rules.iter().any(|rule| match rule.list.as_str() {
         "task" => !rule.always,
-        "exclude" => !["msgtype", "MSGTYPE"].iter().any(|m| rule.text.contains(m)) || hides_records(&rule.text),
+        "exclude" => {
+            !["msgtype", "MSGTYPE"].iter().any(|m| rule.text.contains(m))
+                || hides_records(&rule.text)
+        }
         "filesystem" => !rule.always && !about_kernel_file_systems(&rule.text),
         _ => false,
     });
@@ -189,7 +200,10 @@ fn hides_records(text: &str) -> bool {
 
 fn rule(value: &Value) -> Answer<Rule> {
     let Value::Map(map) = value else {
-        return Err(ExecutionError::function_error("audited", "the first argument must be audit rules"));
+        return Err(ExecutionError::function_error(
+            "audited",
+            "the first argument must be audit rules",
+        ));
     };
     Ok(Rule {
         always: text(map, "action")? == "always",

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use cel::common::ast::{EntryExpr, Expr, LiteralValue};
 use cel::IdedExpr;
+use cel::common::ast::{EntryExpr, Expr, LiteralValue};
 use haechi_core::facts::{
     Container, Engine, File, History, Host, Image, Network, Service, Swarm, Volume,
 };
@@ -67,13 +67,24 @@ fn element(variable: &str) -> Option<&'static str> {
 pub(crate) fn variables(subject: SubjectKind) -> &'static [&'static str] {
     match subject {
         SubjectKind::Host | SubjectKind::Engine | SubjectKind::Swarm => &[
-            "host", "engine", "swarm", "history", "policy", "containers", "images", "networks", "volumes",
-            "services", "files",
+            "host",
+            "engine",
+            "swarm",
+            "history",
+            "policy",
+            "containers",
+            "images",
+            "networks",
+            "volumes",
+            "services",
+            "files",
         ],
         SubjectKind::Container => {
             &["host", "engine", "swarm", "history", "policy", "container", "image"]
         }
-        SubjectKind::Image => &["host", "engine", "swarm", "history", "policy", "image", "containers"],
+        SubjectKind::Image => {
+            &["host", "engine", "swarm", "history", "policy", "image", "containers"]
+        }
         SubjectKind::Network => &["host", "engine", "swarm", "history", "policy", "network"],
         SubjectKind::Volume => &["host", "engine", "swarm", "history", "policy", "volume"],
         SubjectKind::Service => &["host", "engine", "swarm", "history", "policy", "service"],
@@ -342,10 +353,18 @@ mod tests {
     fn names_that_no_fact_has_are_refused() {
         let refused = [
             (SubjectKind::Container, "!container.hostconfig.privileged", "container.hostconfig"),
-            (SubjectKind::Container, "container.mounts.all(m, m.sauce == '')", "container.mounts.sauce"),
+            (
+                SubjectKind::Container,
+                "container.mounts.all(m, m.sauce == '')",
+                "container.mounts.sauce",
+            ),
             (SubjectKind::Container, "size(containers) == 0", "containers"),
             (SubjectKind::Host, "hots.kernel == ''", "hots"),
-            (SubjectKind::Host, "containers.all(c, c.host_config.privilegd)", "containers.host_config.privilegd"),
+            (
+                SubjectKind::Host,
+                "containers.all(c, c.host_config.privilegd)",
+                "containers.host_config.privilegd",
+            ),
             (SubjectKind::Engine, "engine.config.icc.valu", "engine.config.icc.valu"),
         ];
         for (subject, source, name) in refused {

@@ -88,18 +88,26 @@ impl<'a> World<'a> {
         };
         let entries = match kind {
             SubjectKind::Host => one(&self.host.name, &self.host.id),
-            SubjectKind::Engine => one(snapshot.engine.kind.as_deref().unwrap_or("engine"), &self.host.id),
+            SubjectKind::Engine => {
+                one(snapshot.engine.kind.as_deref().unwrap_or("engine"), &self.host.id)
+            }
             SubjectKind::Swarm => one("swarm", snapshot.swarm.id.as_deref().unwrap_or_default()),
             SubjectKind::Container => self.containers(),
             SubjectKind::Image => self.images(),
             SubjectKind::Network => snapshot.networks.as_ref().map(|all| {
-                all.iter().map(|n| entry(kind, "network", n, n.name.as_deref(), n.id.as_deref())).collect()
+                all.iter()
+                    .map(|n| entry(kind, "network", n, n.name.as_deref(), n.id.as_deref()))
+                    .collect()
             }),
             SubjectKind::Volume => snapshot.volumes.as_ref().map(|all| {
-                all.iter().map(|v| entry(kind, "volume", v, v.name.as_deref(), v.name.as_deref())).collect()
+                all.iter()
+                    .map(|v| entry(kind, "volume", v, v.name.as_deref(), v.name.as_deref()))
+                    .collect()
             }),
             SubjectKind::Service => snapshot.services.as_ref().map(|all| {
-                all.iter().map(|s| entry(kind, "service", s, s.name.as_deref(), s.id.as_deref())).collect()
+                all.iter()
+                    .map(|s| entry(kind, "service", s, s.name.as_deref(), s.id.as_deref()))
+                    .collect()
             }),
             SubjectKind::File => snapshot.files.as_ref().map(|all| {
                 let name = |f: &'a File| f.path.as_deref().or(f.role.as_deref());
@@ -161,7 +169,8 @@ impl<'a> World<'a> {
             all.iter()
                 .map(|image| {
                     let id = image.id.as_deref();
-                    let name = image.tags.as_ref().and_then(|tags| tags.first()).map(String::as_str);
+                    let name =
+                        image.tags.as_ref().and_then(|tags| tags.first()).map(String::as_str);
                     let mut entry = entry(SubjectKind::Image, "image", image, name.or(id), id);
                     // Shadows the list of all containers; unknown stays unknown.
                     if let Some(containers) = &containers {

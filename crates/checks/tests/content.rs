@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use haechi_checks::{Content, examples};
 
+#[expect(clippy::unwrap_used, reason = "a helper of tests, where a failure may stop at once")]
 fn content() -> Content {
-    Content::embedded().unwrap_or_else(|errors| panic!("{}", joined(&errors)))
+    Content::embedded().map_err(|errors| joined(&errors)).unwrap()
 }
 
 fn joined(errors: &[haechi_checks::ContentError]) -> String {
@@ -14,7 +15,7 @@ fn joined(errors: &[haechi_checks::ContentError]) -> String {
 
 #[test]
 fn every_check_proves_itself_by_its_examples() {
-    let outcomes = examples::run(&content()).unwrap_or_else(|errors| panic!("{}", joined(&errors)));
+    let outcomes = examples::run(&content()).map_err(|errors| joined(&errors)).unwrap();
     let wrong: Vec<String> = outcomes
         .iter()
         .flat_map(|o| o.complaints.iter().map(move |complaint| format!("{}: {complaint}", o.check)))
@@ -35,7 +36,9 @@ fn every_check_is_used_and_every_item_has_its_number() {
     let unused: Vec<&str> =
         content.checks().map(|check| check.id.as_str()).filter(|id| !used.contains(id)).collect();
     assert!(unused.is_empty(), "in no benchmark: {unused:?}");
-    for (id, count) in [("cis-docker-1.13.0", 104), ("cis-docker-1.6.0", 117), ("nist-sp-800-190", 23)] {
+    for (id, count) in
+        [("cis-docker-1.13.0", 104), ("cis-docker-1.6.0", 117), ("nist-sp-800-190", 23)]
+    {
         let benchmark = content.benchmark(id).unwrap();
         let ids: BTreeSet<&str> = benchmark.items().map(|(_, item)| item.id.as_str()).collect();
         assert_eq!(ids.len(), count, "{id}");

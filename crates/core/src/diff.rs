@@ -35,7 +35,9 @@ pub struct Kept {
 }
 
 /// How a finding changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// Open now, and was not: it fails or cannot be verified any more.

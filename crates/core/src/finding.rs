@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::text::{Lang, Text};
 
 /// Which part of a container environment is at risk. Every check belongs to one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Area {
     /// Host, engine, files, networks, swarm.
@@ -38,7 +40,9 @@ impl Area {
 }
 
 /// How bad it is when a check fails. Ordered from least to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Weakens a second line of defence.
@@ -68,7 +72,9 @@ impl Severity {
 
 /// What was decided. Ordered so that the greatest is the one that an item with several findings shows:
 /// fail, unverified, excepted, pass, not applicable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// There is nothing here that the check is about; the reason is given.
@@ -101,7 +107,9 @@ impl Status {
 }
 
 /// Why something could not be verified: a closed list, so that each has a text and a mend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// The kernel, a file or the engine refused to answer this user.
@@ -159,7 +167,9 @@ impl Cause {
 }
 
 /// The kinds of things that checks are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum SubjectKind {
     /// The machine that runs the engine.
@@ -211,7 +221,9 @@ macro_rules! display_by_name {
 display_by_name!(Area, Severity, Status, Cause, SubjectKind);
 
 /// What a finding is about. Sorted by kind, then name, then id.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Subject {
     /// Which kind of thing.
@@ -223,7 +235,9 @@ pub struct Subject {
 }
 
 /// What was seen, what was expected, and where it was read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence<T = Text> {
     /// What was observed, in the terms of the system it was observed on.
@@ -235,7 +249,9 @@ pub struct Evidence<T = Text> {
 }
 
 /// The policy exception that made a failure an accepted one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Accepted {
     /// Why the site accepts it.

@@ -332,7 +332,11 @@ impl Policy {
     fn validate(&self, file: &str) -> Vec<PolicyError> {
         let mut errors = Vec::new();
         let mut refuse = |key: String, message: &str| {
-            errors.push(PolicyError::Value { file: file.to_owned(), key, message: message.to_owned() });
+            errors.push(PolicyError::Value {
+                file: file.to_owned(),
+                key,
+                message: message.to_owned(),
+            });
         };
         let numbers = [
             ("engine.version_major_min", self.engine.version_major_min, 17),
@@ -408,7 +412,8 @@ impl Policy {
 
 /// Whether `text` matches `pattern`, in which `*` stands for any characters and `?` for one. Linear in time.
 pub fn matches_pattern(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
@@ -447,10 +452,16 @@ mod tests {
     #[test]
     fn errors_name_their_place() {
         let errors = Loaded::parse("p.toml", "[swarm]\nneeded = true\nmanager = 3\n").unwrap_err();
-        assert!(errors[0].to_string().starts_with("p.toml:3:1: unknown field `manager`"), "{}", errors[0]);
+        assert!(
+            errors[0].to_string().starts_with("p.toml:3:1: unknown field `manager`"),
+            "{}",
+            errors[0]
+        );
         let errors = Loaded::parse("p.toml", "[limits]\ncontainers_max = \"many\"\n").unwrap_err();
         assert!(errors[0].to_string().starts_with("p.toml:2:18:"), "{}", errors[0]);
-        let errors = Loaded::parse("p.toml", "[limits]\ncontainers_max = 0\n[swarm]\nmanagers_max = 1\n").unwrap_err();
+        let errors =
+            Loaded::parse("p.toml", "[limits]\ncontainers_max = 0\n[swarm]\nmanagers_max = 1\n")
+                .unwrap_err();
         assert_eq!(errors.len(), 2);
     }
 

@@ -119,7 +119,12 @@ impl Score {
                 };
                 let points = self.total.unwrap_or(0.0) - mean(other.values()).unwrap_or(0.0);
                 let pair = |s: Option<&Share>| s.map(|s| (s.passing, s.counted));
-                Some(Moved { check: id.clone(), points: tenth(points), before: pair(was), after: pair(is) })
+                Some(Moved {
+                    check: id.clone(),
+                    points: tenth(points),
+                    before: pair(was),
+                    after: pair(is),
+                })
             })
             .collect();
         moved.sort_by(|a, b| {

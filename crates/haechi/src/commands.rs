@@ -23,8 +23,17 @@ const CONTENT_SIZE_MAX: u64 = 4 << 20;
 /// Keys of the notes that commands print, for the test that proves that there are words for them.
 #[cfg(test)]
 pub const NOTES: &[&str] = &[
-    "collecting", "written", "snapshot-written", "policy-written", "policy-valid", "policy-defaults",
-    "not-kept", "no-engine", "examples-passed", "exception-added", "exception-removed",
+    "collecting",
+    "written",
+    "snapshot-written",
+    "policy-written",
+    "policy-valid",
+    "policy-defaults",
+    "not-kept",
+    "no-engine",
+    "examples-passed",
+    "exception-added",
+    "exception-removed",
     "exception-none",
 ];
 

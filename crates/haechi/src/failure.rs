@@ -45,9 +45,19 @@ pub enum Failure {
 /// Keys of the words, for the test that proves that there are some.
 #[cfg(test)]
 pub const KEYS: &[&str] = &[
-    "file-not-found", "file-permission", "file-other", "policy-invalid", "content-invalid",
-    "snapshot-invalid", "unknown-benchmark", "unknown-check", "unknown-format", "file-exists",
-    "examples-failed", "store-failed", "file-untrusted",
+    "file-not-found",
+    "file-permission",
+    "file-other",
+    "policy-invalid",
+    "content-invalid",
+    "snapshot-invalid",
+    "unknown-benchmark",
+    "unknown-check",
+    "unknown-format",
+    "file-exists",
+    "examples-failed",
+    "store-failed",
+    "file-untrusted",
 ];
 
 impl Failure {

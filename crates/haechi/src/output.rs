@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::Failure;
 
 /// Writes to stdout.
-pub fn stdout(
-    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+pub fn stdout(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     write(&mut out)?;
     Ok(out.flush()?)

@@ -6,18 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
+use haechi_core::Lang;
 use haechi_core::policy::{self, Loaded};
 use haechi_core::text::{Catalog, visible};
-use haechi_core::Lang;
 use haechi_report::Options;
 
 use crate::args::{Global, LangArg};
 use crate::exit;
 use crate::failure::Failure;
 
-static TEXTS: LazyLock<Catalog> = LazyLock::new(|| {
-    Catalog::parse(include_str!("../../../texts/cli.yaml")).unwrap_or_default()
-});
+static TEXTS: LazyLock<Catalog> =
+    LazyLock::new(|| Catalog::parse(include_str!("../../../texts/cli.yaml")).unwrap_or_default());
 
 /// What every command needs.
 pub struct Setting {

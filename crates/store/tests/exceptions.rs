@@ -3,6 +3,7 @@
 use haechi_core::SubjectKind;
 use haechi_core::policy::Exception;
 use haechi_store::{Store, StoreError};
+use jiff::civil::Date;
 
 fn exception(check: &str, kind: Option<SubjectKind>) -> Exception {
     Exception {
@@ -11,7 +12,7 @@ fn exception(check: &str, kind: Option<SubjectKind>) -> Exception {
         subject: "웹-*".into(),
         reason: "reviewed; it's fine".into(),
         owner: "platform".into(),
-        expires: "2026-12-31".parse().unwrap(),
+        expires: Date::constant(2026, 12, 31),
     }
 }
 
@@ -28,7 +29,9 @@ async fn exceptions_are_kept_until_they_are_removed() {
     let store = Store::open(&dir.path().join("data")).await.unwrap();
     assert_eq!(store.exceptions().await.unwrap(), [(one, first), (two, second.clone())]);
     store.remove_exception(one).await.unwrap();
-    assert!(matches!(store.remove_exception(one).await, Err(StoreError::NoException(n)) if n == one));
+    assert!(
+        matches!(store.remove_exception(one).await, Err(StoreError::NoException(n)) if n == one)
+    );
     let three = store.add_exception(&second).await.unwrap();
     assert!(three > two, "no number is used twice");
     assert_eq!(store.exceptions().await.unwrap().len(), 2);

@@ -153,12 +153,11 @@ fn default_socket(root: &Root) -> Endpoint {
 
 /// Understands an address as people write it.
 fn parse(text: &str, tls: Option<TlsFiles>) -> Result<Endpoint, ApiError> {
-    let unusable =
-        |why: &str| {
-            // Whatever stands before an `@` may be a password, in any spelling.
-            let shown = text.rsplit_once('@').map_or(text, |(_, host)| host);
-            ApiError::Unreachable(format!("{}: {why}", crate::redact::text(shown)))
-        };
+    let unusable = |why: &str| {
+        // Whatever stands before an `@` may be a password, in any spelling.
+        let shown = text.rsplit_once('@').map_or(text, |(_, host)| host);
+        ApiError::Unreachable(format!("{}: {why}", crate::redact::text(shown)))
+    };
     let (scheme, rest) = match text.split_once("://") {
         Some(parts) => parts,
         None if text.starts_with('/') => ("unix", text),

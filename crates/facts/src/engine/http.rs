@@ -186,7 +186,8 @@ impl Api for HttpApi {
 /// Whether a path is that of a list of all things of a kind.
 fn is_list(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
-    path.trim_matches('/').split('/').count() <= 1 || path.ends_with("/json") && path.matches('/').count() == 2
+    path.trim_matches('/').split('/').count() <= 1
+        || path.ends_with("/json") && path.matches('/').count() == 2
 }
 
 /// The message of an error answer.

@@ -66,9 +66,11 @@ pub(super) fn name_kind(name: &str) -> Option<(&'static str, bool)> {
             "secret"
         } else if words.iter().any(|w| w.ends_with("token")) {
             "token"
-        } else if joined.contains("credential") || has("creds") {
-            "credential"
-        } else if has("hmac") || (has("auth") && words.len() > 1) {
+        } else if joined.contains("credential")
+            || has("creds")
+            || has("hmac")
+            || (has("auth") && words.len() > 1)
+        {
             "credential"
         } else if ["signingkey", "encryptionkey", "masterkey", "authkey", "unlockkey"]
             .iter()

@@ -58,7 +58,8 @@ fn shown(benchmark: &Benchmark, setting: &Setting) -> lists::Benchmark {
 }
 
 fn find<'a>(content: &'a Content, id: &str) -> anyhow::Result<&'a Benchmark> {
-    let known = || content.benchmarks().iter().map(|b| b.id.as_str()).collect::<Vec<_>>().join(", ");
+    let known =
+        || content.benchmarks().iter().map(|b| b.id.as_str()).collect::<Vec<_>>().join(", ");
     let unknown = || Failure::UnknownBenchmark { id: id.to_owned(), known: known() };
     Ok(content.benchmark(id).ok_or_else(unknown)?)
 }
@@ -79,7 +80,10 @@ fn coverage(setting: &Setting) -> anyhow::Result<u8> {
     let mut tools: Vec<lists::ToolCoverage> = published
         .tools
         .into_iter()
-        .map(|tool| lists::ToolCoverage { name: tool.name, items: tool.items.into_iter().collect() })
+        .map(|tool| lists::ToolCoverage {
+            name: tool.name,
+            items: tool.items.into_iter().collect(),
+        })
         .collect();
     let decided = benchmark.items().filter(|(_, item)| content.decides(item) == Decides::Now);
     tools.push(lists::ToolCoverage {
@@ -98,7 +102,8 @@ fn test(files: &[PathBuf], setting: &Setting) -> anyhow::Result<u8> {
     let content = if files.is_empty() {
         super::content(setting)?
     } else {
-        let sources: Vec<_> = files.iter().map(|path| super::source(path)).collect::<Result<_, _>>()?;
+        let sources: Vec<_> =
+            files.iter().map(|path| super::source(path)).collect::<Result<_, _>>()?;
         Content::of_checks(&sources).map_err(|errors| super::invalid(&errors))?
     };
     let outcomes = examples::run(&content).map_err(|errors| super::invalid(&errors))?;

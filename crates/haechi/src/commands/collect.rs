@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use haechi_core::facts::Gap;
 use haechi_core::facts::Snapshot;
 use haechi_core::finding::{Cause, SubjectKind};
-use haechi_core::facts::Gap;
 use haechi_core::policy::Loaded;
 use haechi_store::Store;
 use jiff::Timestamp;

@@ -29,10 +29,8 @@ pub async fn run(command: &Except, setting: &Setting) -> anyhow::Result<u8> {
             };
             let number = store.add_exception(&exception).await.map_err(store_failure)?;
             let number = number.to_string();
-            setting.note(
-                "exception-added",
-                &[("number", &number), ("expires", &expires.to_string())],
-            );
+            setting
+                .note("exception-added", &[("number", &number), ("expires", &expires.to_string())]);
         }
         Except::List => {
             let exceptions = store.exceptions().await.map_err(store_failure)?;
@@ -41,9 +39,14 @@ pub async fn run(command: &Except, setting: &Setting) -> anyhow::Result<u8> {
             }
             output::stdout(|out| {
                 for (number, e) in &exceptions {
-                    let words = [&e.check, &e.subject, &e.owner, &e.reason].map(|word| visible(word));
+                    let words =
+                        [&e.check, &e.subject, &e.owner, &e.reason].map(|word| visible(word));
                     let [check, subject, owner, reason] = words;
-                    writeln!(out, "{number:>4}  {}  {check}  {subject}  {owner}  {reason}", e.expires)?;
+                    writeln!(
+                        out,
+                        "{number:>4}  {}  {check}  {subject}  {owner}  {reason}",
+                        e.expires
+                    )?;
                 }
                 Ok(())
             })?;

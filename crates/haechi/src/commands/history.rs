@@ -62,7 +62,15 @@ pub async fn diff(args: &Diff, setting: &Setting) -> anyhow::Result<u8> {
                 .collect();
             let (before, after) = (row(&before), row(&after));
             let layout = setting.layout();
-            Ok(lists::diff_table(&before, &after, &differences, &titles, setting.lang, &layout, out)?)
+            Ok(lists::diff_table(
+                &before,
+                &after,
+                &differences,
+                &titles,
+                setting.lang,
+                &layout,
+                out,
+            )?)
         }
     })?;
     Ok(exit::CLEAN)

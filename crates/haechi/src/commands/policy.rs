@@ -11,7 +11,9 @@ use crate::{exit, output};
 
 pub fn run(command: &Policy, setting: &Setting) -> anyhow::Result<u8> {
     match command {
-        Policy::Init { file: None } => output::stdout(|out| Ok(out.write_all(TEMPLATE.as_bytes())?))?,
+        Policy::Init { file: None } => {
+            output::stdout(|out| Ok(out.write_all(TEMPLATE.as_bytes())?))?
+        }
         Policy::Init { file: Some(path) } => {
             let mut file = match std::fs::File::create_new(path) {
                 Ok(file) => file,

@@ -178,7 +178,8 @@ fn write(
     if !files.is_empty() && setting.quiet {
         return Ok(());
     }
-    let format = if files.is_empty() { args.format.map_or(Format::Table, format_of) } else { Format::Table };
+    let format =
+        if files.is_empty() { args.format.map_or(Format::Table, format_of) } else { Format::Table };
     if format != Format::Table {
         layout.color = false;
     }
