@@ -124,7 +124,7 @@ fn long_texts_are_cut_and_cost_little() {
         "curl -uroot:hunter2hunter2 https://example.com",
         r#"CMD ["curl","-u","root:hunter2hunter2"]"#,
     ];
-    for text in spelled {
-        assert!(!text(text).contains("hunter2"), "{}", text(text));
+    for written in spelled {
+        assert!(!text(written).contains("hunter2"), "{}", text(written));
     }
 }
