@@ -299,7 +299,8 @@ fn the_host_is_below_another_folder() {
         .run()
         .must_end_with(2)
         .report();
-    assert_eq!(haechi_tests::only(&report, "host-aslr").status, Status::Fail);
+    // A folder that is called proc but is not the kernel's is not believed.
+    assert_eq!(haechi_tests::only(&report, "host-aslr").status, Status::Unverified);
     let accounts = haechi_tests::only(&report, "host-single-root-account");
     assert_eq!(accounts.status, Status::Fail, "{}", seen(accounts));
     assert!(seen(accounts).contains("toor"), "{}", seen(accounts));
