@@ -54,6 +54,8 @@ fn start() -> Result<()> {
     let log = folder.join("log");
     let file = File::create(&log)?;
     let dockerd = find("dockerd").context("there is no dockerd")?;
+    forget_ended("/var/run/docker.pid", "dockerd");
+    forget_ended("/var/run/docker/containerd/containerd.pid", "containerd");
     // A session of its own: it goes on when the terminal closes.
     let child = Command::new("setsid")
         .arg(dockerd)
@@ -74,6 +76,24 @@ fn start() -> Result<()> {
         let tail = lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n");
         format!("the engine did not start; the end of {}:\n{tail}", log.display())
     })
+}
+
+/// Removes the pid file of a daemon that was killed: where nobody waits for ended processes, their ids stay taken,
+/// and the daemon would believe that it runs already.
+fn forget_ended(file: &str, program: &str) {
+    let Some(pid) =
+        std::fs::read_to_string(file).ok().and_then(|pid| pid.trim().parse::<u32>().ok())
+    else {
+        return;
+    };
+    let read =
+        |what: &str| std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    let is_ended = read("stat").rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'));
+    if is_ended || read("comm").trim() != program {
+        say(format!("{file}: {program} {pid} does not run any more; removed."));
+        // If this fails, the daemon says so itself.
+        let _ = std::fs::remove_file(file);
+    }
 }
 
 fn wait(mut child: Option<Child>) -> Result<()> {
