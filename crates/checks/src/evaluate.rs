@@ -9,7 +9,7 @@ use cel::{Context, ExecutionError, Value};
 use haechi_core::facts::{Gap, Snapshot};
 use haechi_core::finding::Evidence;
 use haechi_core::policy::Loaded;
-use haechi_core::report::{HostLine, Item, REPORT_SCHEMA, Summary, distinct};
+use haechi_core::report::{HostLine, Item, REPORT_SCHEMA, Summary, distinct, images};
 use haechi_core::score::Score;
 use haechi_core::text::visible;
 use haechi_core::{Cause, Finding, Report, Status, Subject, Text};
@@ -73,6 +73,7 @@ pub fn verify(
         score: Score::of(items.iter().flat_map(|item| &item.findings)),
         movement: None,
         gaps: snapshot.gaps.clone(),
+        images: images::lines(snapshot),
         items,
     })
 }

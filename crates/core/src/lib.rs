@@ -10,10 +10,13 @@
 pub mod diff;
 pub mod facts;
 pub mod finding;
+pub mod inventory;
 pub mod policy;
 pub mod report;
 pub mod score;
 pub mod text;
+pub mod verdict;
+pub mod vulnerability;
 
 pub use facts::Snapshot;
 pub use finding::{Area, Cause, Evidence, Finding, Severity, Status, Subject, SubjectKind};

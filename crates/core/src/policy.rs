@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Accepted, Subject, SubjectKind};
+use crate::vulnerability::Rating;
 
 /// The commented policy that `haechi policy init` writes. Its values are the defaults.
 pub const TEMPLATE: &str = include_str!("policy.toml");
@@ -94,6 +95,18 @@ section! {
         ]),
         /// Paths of setuid and setgid files that are approved.
         pub setid_files: Vec<String> = Vec::new(),
+        /// An image with a vulnerability of this rating or worse is unsafe.
+        pub unsafe_rating: Rating = Rating::Critical,
+        /// Whether only vulnerabilities count that have a fix.
+        pub unsafe_fixable_only: bool = false,
+        /// Whether a vulnerability that is known to be exploited makes an image unsafe, whatever its rating.
+        pub unsafe_exploited: bool = true,
+        /// Whether malware makes an image unsafe.
+        pub unsafe_malware: bool = true,
+        /// Whether a secret makes an image unsafe.
+        pub unsafe_secrets: bool = false,
+        /// Vulnerabilities that the site accepts.
+        pub accepted: Vec<AcceptedVulnerability> = Vec::new(),
     }
 
     /// How the engine is meant to be set up.
@@ -137,6 +150,8 @@ section! {
         pub verification_days_max: i64 = 30,
         /// Days after which an image must have been built anew.
         pub image_age_days_max: i64 = 90,
+        /// Days after which vulnerability data is too old to call a package sound.
+        pub database_age_days_max: i64 = 7,
     }
 
     /// Capabilities that containers may have.
@@ -203,6 +218,31 @@ impl BackupPolicy {
     fn day() -> i64 {
         26
     }
+}
+
+/// A vulnerability that the site accepts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedVulnerability {
+    /// Its id, or any other name of it.
+    pub id: String,
+    /// Pattern of the package's name (`*` and `?`); any if not given.
+    #[serde(default = "any")]
+    pub package: String,
+    /// Pattern of the image's references; any if not given.
+    #[serde(default = "any")]
+    pub image: String,
+    /// Why it is accepted.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// The last day on which it counts, as `2026-12-31`.
+    #[schemars(with = "String")]
+    pub expires: Date,
+}
+
+fn any() -> String {
+    "*".to_owned()
 }
 
 /// A failure that the site accepts.

@@ -2,6 +2,9 @@
 //!
 //! A [`Report`] is complete and sorted; renderers only print it.
 
+pub mod fixes;
+pub mod images;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -9,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Gap;
 use crate::finding::{Area, Finding, Severity, Status};
+use crate::report::images::ImageLine;
 use crate::score::{Movement, Score};
 use crate::text::{Lang, Text};
 
@@ -47,6 +51,9 @@ pub struct Report<T = Text> {
     pub movement: Option<Movement>,
     /// What could not be observed.
     pub gaps: Vec<Gap>,
+    /// Images, worst first; empty if they were not scanned.
+    #[serde(default)]
+    pub images: Vec<ImageLine>,
     /// Every item of the benchmark, in its order.
     pub items: Vec<Item<T>>,
 }
@@ -214,6 +221,7 @@ impl Report<Text> {
             score: self.score.clone(),
             movement: self.movement.clone(),
             gaps: self.gaps.clone(),
+            images: self.images.clone(),
             items: self
                 .items
                 .iter()

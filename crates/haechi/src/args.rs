@@ -1,9 +1,13 @@
 //! The command line, as typed. Every option has a `HAECHI_*` variable.
 
+mod image;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use image::*;
 
 /// Verifies that a container environment is secure.
 #[derive(Debug, Parser)]
@@ -58,6 +62,12 @@ pub enum Command {
     Verify(Verify),
     /// Collect facts only, as a snapshot
     Collect(Collect),
+    /// Images: take them apart without running them
+    #[command(subcommand)]
+    Image(Image),
+    /// The vulnerability database
+    #[command(subcommand)]
+    Db(Db),
     /// Benchmarks and checks
     #[command(subcommand)]
     Benchmark(Benchmark),
@@ -110,6 +120,14 @@ pub struct Verify {
     /// Do not keep this verification
     #[arg(long, env = "HAECHI_NO_STORE")]
     pub no_store: bool,
+    /// Do not take images apart; what needs that stays unverified
+    #[arg(long, env = "HAECHI_NO_IMAGES")]
+    pub no_images: bool,
+    /// Do not ask registries whether images are the newest; what needs that stays unverified
+    #[arg(long, env = "HAECHI_OFFLINE")]
+    pub offline: bool,
+    #[command(flatten)]
+    pub reading: ImageReading,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +166,8 @@ pub enum SchemaOf {
     Report,
     /// Snapshots (`collect`)
     Snapshot,
+    /// Reports about one image (`image scan --format json`)
+    Image,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,8 +2,11 @@
 
 mod benchmark;
 mod collect;
+mod db;
 mod except;
 mod history;
+mod image;
+mod images;
 mod misc;
 mod policy;
 mod verify;
@@ -35,6 +38,31 @@ pub const NOTES: &[&str] = &[
     "exception-added",
     "exception-removed",
     "exception-none",
+    "image-problem",
+    "no-cache",
+    "no-database",
+    "mark-not-unsafe",
+    "mark-impossible",
+    "mark-nothing",
+    "unmark-nothing",
+    "mark-done",
+    "mark-would",
+    "mark-dry",
+    "db-exported",
+    "db-imported",
+    "db-keys",
+    "db-updated",
+    "db-unchanged",
+    "db-absent",
+    "db-failed",
+    "db-broken",
+    "db-fewer",
+    "db-file-failed",
+    "db-unrecognised",
+    "db-line",
+    "db-line-old",
+    "db-line-error",
+    "images-not-examined",
 ];
 
 /// Runs a command; its exit code.
@@ -42,6 +70,8 @@ pub async fn run(command: &Command, setting: &Setting) -> anyhow::Result<u8> {
     match command {
         Command::Verify(args) => verify::run(args, setting).await,
         Command::Collect(args) => collect::run(args, setting).await,
+        Command::Image(args) => image::run(args, setting).await,
+        Command::Db(args) => db::run(args, setting).await,
         Command::Benchmark(args) => benchmark::run(args, setting),
         Command::Policy(args) => policy::run(args, setting),
         Command::History(args) => history::list(args, setting).await,

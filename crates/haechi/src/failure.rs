@@ -40,6 +40,9 @@ pub enum Failure {
     /// The store said no.
     #[error("{0}")]
     Store(String),
+    /// The engine has no such image.
+    #[error("{0}")]
+    NoSuchImage(String),
 }
 
 /// Keys of the words, for the test that proves that there are some.
@@ -58,6 +61,7 @@ pub const KEYS: &[&str] = &[
     "examples-failed",
     "store-failed",
     "file-untrusted",
+    "no-such-image",
 ];
 
 impl Failure {
@@ -90,6 +94,7 @@ impl Failure {
             Self::Exists(path) => setting.text("file-exists", &[("path", path)]),
             Self::ExamplesFailed(lines) => setting.text("examples-failed", &[("lines", lines)]),
             Self::Untrusted(path) => setting.text("file-untrusted", &[("path", path)]),
+            Self::NoSuchImage(name) => setting.text("no-such-image", &[("name", name)]),
             Self::Store(why) => setting.text("store-failed", &[("why", why)]),
         }
     }

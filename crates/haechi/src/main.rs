@@ -9,12 +9,17 @@ mod exit;
 mod failure;
 mod output;
 mod setting;
+mod stub;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
+    // Before anything else: the worker has no threads, files or settings but those that it needs.
+    if std::env::args_os().nth(1).is_some_and(|name| name == haechi_image::worker::COMMAND) {
+        return worker();
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -33,5 +38,17 @@ fn main() -> ExitCode {
     match runtime.block_on(commands::run(&cli.command, &setting)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => setting.complain(&error),
+    }
+}
+
+/// The process that reads images; see `haechi-image`.
+fn worker() -> ExitCode {
+    match haechi_image::worker::main() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
     }
 }

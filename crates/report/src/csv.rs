@@ -89,7 +89,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A cell that is neither a formula nor able to move a cursor.
-fn harmless(raw: &str) -> String {
+pub(crate) fn harmless(raw: &str) -> String {
     let shown = visible(raw);
     if raw.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         format!("'{shown}")

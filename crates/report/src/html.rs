@@ -18,21 +18,28 @@ use haechi_core::{Area, Lang, Report, Severity, Status};
 use sha2::{Digest, Sha256};
 
 use crate::RenderError;
+use crate::image::view::ImageView;
 use crate::labels::{Labels, key};
 use view::{AreaView, CauseView, GapView, MovementView, SectionView, TodoView, View};
 
-const CSS: &str = include_str!("../templates/report.css");
-const JS: &str = include_str!("../templates/report.js");
+/// The one style of all pages.
+pub(crate) const CSS: &str =
+    concat!(include_str!("../templates/report.css"), include_str!("../templates/image.css"));
+const JS: &str =
+    concat!(include_str!("../templates/common.js"), include_str!("../templates/report.js"));
 
-static POLICY: LazyLock<String> = LazyLock::new(|| {
+static POLICY: LazyLock<String> = LazyLock::new(|| policy(JS));
+
+/// The content security policy of a page with our style and this script.
+pub(crate) fn policy(js: &str) -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
     format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; \
          base-uri 'none'; form-action 'none'",
         hash(CSS),
-        hash(JS)
+        hash(js)
     )
-});
+}
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -54,6 +61,7 @@ struct Page<'a> {
     areas: Vec<AreaView>,
     todo: Vec<TodoView>,
     rest: Vec<TodoView>,
+    images: Vec<ImageView>,
     sections: Vec<SectionView>,
     causes: Vec<CauseView>,
     unverified: u64,
@@ -89,6 +97,7 @@ pub fn write(report: &Report<String>, lang: Lang, out: &mut dyn Write) -> Result
         areas: view.areas(),
         todo,
         rest,
+        images: images(report, &labels),
         sections: view.sections(),
         causes: view.causes(),
         unverified: report.summary.findings.unverified,
@@ -100,9 +109,14 @@ pub fn write(report: &Report<String>, lang: Lang, out: &mut dyn Write) -> Result
     Ok(writeln!(out)?)
 }
 
+fn images(report: &Report<String>, labels: &Labels) -> Vec<ImageView> {
+    let images = report.images.iter().enumerate();
+    images.map(|(n, line)| ImageView::of(n + 1, line, labels)).collect()
+}
+
 /// Lets a template write its pieces straight to a byte writer.
-struct Utf8Writer<'a> {
-    out: &'a mut dyn Write,
+pub(crate) struct Utf8Writer<'a> {
+    pub(crate) out: &'a mut dyn Write,
 }
 
 impl std::fmt::Write for Utf8Writer<'_> {

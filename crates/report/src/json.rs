@@ -31,7 +31,7 @@ pub fn snapshot_schema() -> Value {
     versioned::<Snapshot>("Haechi snapshot", SNAPSHOT_SCHEMA)
 }
 
-fn versioned<T: JsonSchema>(title: &str, version: &str) -> Value {
+pub(crate) fn versioned<T: JsonSchema>(title: &str, version: &str) -> Value {
     let mut schema = schemars::schema_for!(T).to_value();
     if let Some(root) = schema.as_object_mut() {
         root.insert("title".to_owned(), json!(title));

@@ -17,6 +17,10 @@ use crate::group::{by_check, items_of_checks};
 use crate::labels::{Labels, key};
 use crate::{Options, RenderError};
 
+/// Where the schema of SARIF 2.1.0 is.
+pub(crate) const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
 /// Writes the report as SARIF 2.1.0.
 ///
 /// # Errors
@@ -39,7 +43,7 @@ pub fn write(
         .map(|f| result(report, f, places.get(f.check.as_str()), &labels))
         .collect();
     let log = json!({
-        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+        "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
             "tool": {"driver": {
@@ -177,7 +181,7 @@ fn message(finding: &Finding<String>, labels: &Labels) -> String {
     text
 }
 
-fn level(severity: Severity) -> &'static str {
+pub(crate) fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical | Severity::High => "error",
         Severity::Medium => "warning",

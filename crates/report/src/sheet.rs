@@ -205,57 +205,24 @@ impl<'a> Sheet<'a> {
 
     /// Rows of cells, two columns apart.
     pub(crate) fn grid(&mut self, indent: usize, grid: &Grid<'_>) -> Done {
-        let mut columns = columns_of(&grid.rows);
-        let all = indent + Self::width_of(&grid.rows);
-        if let Some(flexible) = columns.get_mut(grid.flexible) {
-            let left = flexible.saturating_sub(all.saturating_sub(self.width));
-            *flexible = left.max(12).min(*flexible);
-        }
-        for row in &grid.rows {
-            self.row(indent, grid, &columns, row)?;
+        for row in Self::rows(grid, self.width.saturating_sub(indent)) {
+            for mut spans in row {
+                spans.insert(0, span(fill(0, indent), Style::Plain));
+                self.line(&spans)?;
+            }
         }
         Ok(())
     }
 
-    fn row(&mut self, indent: usize, grid: &Grid<'_>, columns: &[usize], row: &[Cell]) -> Done {
-        let mut lines: Vec<Vec<Cell>> = Vec::new();
-        for (cell, columns) in row.iter().zip(columns) {
-            lines.push(match cell.as_slice() {
-                [one] => wrap(&one.text, *columns)
-                    .into_iter()
-                    .map(|l| vec![span(l, one.style)])
-                    .collect(),
-                _ => vec![cell.clone()],
-            });
+    /// Rows of cells, two columns apart, no wider than `room`: the lines of each row.
+    pub(crate) fn rows(grid: &Grid<'_>, room: usize) -> Vec<Vec<Vec<Span>>> {
+        let mut columns = columns_of(&grid.rows);
+        let all = Self::width_of(&grid.rows);
+        if let Some(flexible) = columns.get_mut(grid.flexible) {
+            let left = flexible.saturating_sub(all.saturating_sub(room));
+            *flexible = left.max(12).min(*flexible);
         }
-        let height = lines.iter().map(Vec::len).max().unwrap_or(0);
-        for n in 0..height {
-            let mut spans = vec![span(fill(0, indent), Style::Plain)];
-            // Spaces are owed, not written, so that no line ends in them.
-            let mut owed = 0;
-            for ((cell, columns), align) in lines.iter().zip(columns).zip(grid.columns) {
-                let empty = Cell::new();
-                let cell = cell.get(n).unwrap_or(&empty);
-                let used = cell.iter().map(|s| width(&s.text)).sum::<usize>();
-                let room = columns.saturating_sub(used);
-                if *align == Align::Right {
-                    owed += room;
-                }
-                if used > 0 {
-                    spans.push(span(fill(0, owed), Style::Plain));
-                    spans.extend(cell.iter().cloned());
-                    owed = 0;
-                } else {
-                    owed += used;
-                }
-                if *align == Align::Left {
-                    owed += room;
-                }
-                owed += 2;
-            }
-            self.line(&spans)?;
-        }
-        Ok(())
+        grid.rows.iter().map(|row| lines_of(grid, &columns, row)).collect()
     }
 
     fn paint(&mut self, text: &str, style: Style) -> Done {
@@ -265,6 +232,47 @@ impl<'a> Sheet<'a> {
             Ok(write!(self.out, "{text}")?)
         }
     }
+}
+
+/// The lines of one row.
+fn lines_of(grid: &Grid<'_>, columns: &[usize], row: &[Cell]) -> Vec<Vec<Span>> {
+    let mut lines: Vec<Vec<Cell>> = Vec::new();
+    for (cell, columns) in row.iter().zip(columns) {
+        lines.push(match cell.as_slice() {
+            [one] => {
+                wrap(&one.text, *columns).into_iter().map(|l| vec![span(l, one.style)]).collect()
+            }
+            _ => vec![cell.clone()],
+        });
+    }
+    let height = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let one = |n: usize| {
+        let mut spans = Vec::new();
+        // Spaces are owed, not written, so that no line ends in them.
+        let mut owed = 0;
+        for ((cell, columns), align) in lines.iter().zip(columns).zip(grid.columns) {
+            let empty = Cell::new();
+            let cell = cell.get(n).unwrap_or(&empty);
+            let used = cell.iter().map(|s| width(&s.text)).sum::<usize>();
+            let room = columns.saturating_sub(used);
+            if *align == Align::Right {
+                owed += room;
+            }
+            if used > 0 {
+                spans.push(span(fill(0, owed), Style::Plain));
+                spans.extend(cell.iter().cloned());
+                owed = 0;
+            } else {
+                owed += used;
+            }
+            if *align == Align::Left {
+                owed += room;
+            }
+            owed += 2;
+        }
+        spans
+    };
+    (0..height).map(one).collect()
 }
 
 /// The widest cell of each column.

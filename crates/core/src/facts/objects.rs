@@ -59,6 +59,56 @@ facts! {
         pub unverified_packages: Vec<String>,
         /// `valid` (by a key that the site trusts), `invalid` or `none`.
         pub signature: String,
+        /// What malware rules matched, as `RULE in PATH`.
+        pub malware: Vec<String>,
+        /// Files and folders that anyone may write.
+        pub world_writable: Vec<String>,
+        /// Vulnerabilities, most urgent first.
+        pub vulnerabilities: Vec<ImageVulnerability>,
+        /// `safe`, `undecided` or `unsafe`, by the policy.
+        pub safety: String,
+        /// Its layers, base first.
+        pub layers: Vec<ImageLayer>,
+        /// Its distribution; empty if it says none.
+        pub distro: String,
+        /// The user id that `User` has inside; -1 if it cannot be told.
+        pub uid: i64,
+        /// Age of the vulnerability data in days.
+        pub data_age_days: i64,
+    }
+
+    /// One flaw in one package of an image.
+    pub struct ImageVulnerability {
+        /// The CVE, or its best-known name.
+        pub id: String,
+        /// Package.
+        pub package: String,
+        /// Installed version.
+        pub version: String,
+        /// The version that fixes it; empty if there is none.
+        pub fixed: String,
+        /// The command that gets there; empty if there is none.
+        pub command: String,
+        /// `unknown`, `negligible`, `low`, `medium`, `high` or `critical`.
+        pub rating: String,
+        /// 0 to 100: what to mend first.
+        pub rank: i64,
+        /// Whether it is known to be exploited.
+        pub exploited: bool,
+        /// Probability that it is exploited within 30 days, in thousandths; -1 if unknown.
+        pub epss: i64,
+        /// The layer that brought the package, from 0; -1 if unknown.
+        pub layer: i64,
+    }
+
+    /// One layer of an image.
+    pub struct ImageLayer {
+        /// Digest of its uncompressed bytes.
+        pub digest: String,
+        /// The build step that made it, secrets redacted.
+        pub created_by: String,
+        /// Bytes.
+        pub size: i64,
     }
 
     /// One step of an image's history.

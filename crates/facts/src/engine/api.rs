@@ -24,6 +24,8 @@ pub enum Call<'a> {
     Containers,
     /// One container.
     Container(&'a str),
+    /// What a container changed in its file system.
+    Changes(&'a str),
     /// All images with a name, and untagged ones that no other image is built on.
     Images,
     /// One image.
@@ -58,6 +60,7 @@ impl Call<'_> {
             Self::Info => "/info".into(),
             Self::Containers => "/containers/json?all=1".into(),
             Self::Container(id) => format!("/containers/{}/json", encode(id)),
+            Self::Changes(id) => format!("/containers/{}/changes", encode(id)),
             Self::Images => "/images/json".into(),
             Self::Image(id) => format!("/images/{}/json", encode(id)),
             Self::ImageHistory(id) => format!("/images/{}/history", encode(id)),
@@ -75,7 +78,7 @@ impl Call<'_> {
 }
 
 /// Percent-encodes an id for a path segment: ids come from the engine's own answers, but are not trusted.
-fn encode(id: &str) -> String {
+pub fn encode(id: &str) -> String {
     let mut out = String::with_capacity(id.len());
     for byte in id.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte) {

@@ -1,17 +1,21 @@
 //! The engine's API over a Unix socket, TCP, or TCP with TLS.
 //!
-//! One connection per question, each with a time limit and an answer of limited size. Only GET exists here.
+//! One connection per question, each with a time limit and an answer of limited size. Facts are collected with GET
+//! alone ([`Api`]); [`HttpApi::download`] gives an image as a stream, and [`HttpApi::act`] is for those who change
+//! something on purpose.
 //! The path carries no API version, so the engine answers in the newest it speaks, and the reader takes what
 //! is there. TLS trusts only the given authority, as the `docker` command does.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::HOST;
-use hyper::{Method, Request};
+pub use hyper::Method;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,6 +34,8 @@ const ANSWER_SIZE_MAX: usize = 4 << 20;
 /// All questions together may take this many times as long as one: an engine that is slow each time, but never
 /// too slow, must not hold Haechi up for hours.
 const TIMES_ALL: u32 = 12;
+/// An engine packs an image before it sends the first byte.
+const DOWNLOAD_STARTS: Duration = Duration::from_secs(120);
 /// Characters of an error message of the engine that are kept.
 const MESSAGE_MAX: usize = 300;
 
@@ -55,11 +61,69 @@ impl HttpApi {
         Ok(Self { endpoint, timeout, deadline, tls })
     }
 
+    /// The engine that `endpoint` names, or else the usual one of this user.
+    ///
+    /// # Errors
+    /// The address is none, or its certificates cannot be read.
+    pub fn connect(
+        endpoint: Option<&str>,
+        root: &crate::root::Root,
+        timeout: Duration,
+    ) -> Result<Self, ApiError> {
+        let found = super::endpoint::resolve(endpoint, root, &super::endpoint::process_environment)?;
+        Self::new(found, timeout)
+    }
+
+    /// An image as `docker save` gives it (`/images/ID/get`), or a container's file system (`/containers/ID/export`).
+    ///
+    /// # Errors
+    /// The engine does not answer, or says no.
+    pub async fn download(&self, path: &str) -> Result<impl AsyncRead + Send + Unpin + use<>, ApiError> {
+        let (response, driver) = tokio::time::timeout(DOWNLOAD_STARTS, self.send(Method::GET, path))
+            .await
+            .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))??;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(refusal(status.as_u16(), response, path).await);
+        }
+        let frames = response.into_body().into_data_stream().map(move |frame| {
+            // The connection lives as long as somebody reads from it.
+            let _ = &driver;
+            frame.map_err(std::io::Error::other)
+        });
+        Ok(tokio_util::io::StreamReader::new(Box::pin(frames)))
+    }
+
+    /// Changes something: a request without a body, and no answer but that it was done.
+    ///
+    /// # Errors
+    /// The engine does not answer, or says no.
+    pub async fn act(&self, method: Method, path: &str) -> Result<(), ApiError> {
+        let (response, _driver) = tokio::time::timeout(self.timeout, self.send(method, path))
+            .await
+            .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))??;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(refusal(status.as_u16(), response, path).await),
+        }
+    }
+
     async fn get(&self, path: &str) -> Result<Value, ApiError> {
+        let (response, driver) = self.send(Method::GET, path).await?;
+        let answer = self.answer(response, path).await;
+        drop(driver);
+        answer
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(Response<Incoming>, Driver), ApiError> {
         match &self.endpoint.address {
             Address::Unix(socket) => {
                 let stream = UnixStream::connect(socket).await.map_err(|e| self.refused(&e))?;
-                self.exchange(stream, "docker", path).await
+                self.exchange(stream, "docker", method, path).await
             }
             Address::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port))
@@ -71,7 +135,7 @@ impl HttpApi {
                     format!("{host}:{port}")
                 };
                 let Some(tls) = &self.tls else {
-                    return self.exchange(stream, &authority, path).await;
+                    return self.exchange(stream, &authority, method, path).await;
                 };
                 let name = ServerName::try_from(host.clone()).map_err(|_| {
                     ApiError::Unreachable(format!("{host} cannot be the name of a TLS server"))
@@ -82,7 +146,7 @@ impl HttpApi {
                         self.endpoint.url
                     ))
                 })?;
-                self.exchange(stream, &authority, path).await
+                self.exchange(stream, &authority, method, path).await
             }
         }
     }
@@ -108,7 +172,13 @@ impl HttpApi {
         }
     }
 
-    async fn exchange<S>(&self, stream: S, host: &str, path: &str) -> Result<Value, ApiError>
+    async fn exchange<S>(
+        &self,
+        stream: S,
+        host: &str,
+        method: Method,
+        path: &str,
+    ) -> Result<(Response<Incoming>, Driver), ApiError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -123,17 +193,23 @@ impl HttpApi {
             let _ = connection.await;
         }));
         let request = Request::builder()
-            .method(Method::GET)
+            .method(method)
             .uri(path)
             .header(HOST, host)
             .header("User-Agent", concat!("haechi/", env!("CARGO_PKG_VERSION")))
             .body(Empty::<Bytes>::new())
             .map_err(|e| ApiError::Malformed(format!("cannot ask for {path}: {e}")))?;
         let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
+        Ok((response, driver))
+    }
+
+    async fn answer(&self, response: Response<Incoming>, path: &str) -> Result<Value, ApiError> {
+        let broken = |what: &dyn std::fmt::Display| {
+            ApiError::Unreachable(format!("the engine at {} broke off: {what}", self.endpoint.url))
+        };
         let status = response.status();
         let size_max = if is_list(path) { LIST_SIZE_MAX } else { ANSWER_SIZE_MAX };
         let body = Limited::new(response.into_body(), size_max).collect().await;
-        drop(driver);
         let body = match body {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
@@ -150,6 +226,13 @@ impl HttpApi {
             ApiError::Malformed(format!("the engine's answer to {path} is not JSON: {e}"))
         })
     }
+}
+
+/// The error that an answer other than success stands for.
+async fn refusal(status: u16, response: Response<Incoming>, path: &str) -> ApiError {
+    let body = Limited::new(response.into_body(), ANSWER_SIZE_MAX).collect().await;
+    let said = body.map(|body| message(&body.to_bytes())).unwrap_or_default();
+    ApiError::Status(status, if said.is_empty() { path.to_owned() } else { said })
 }
 
 /// A task that ends with the question it was made for, also when that runs into its time limit.

@@ -46,7 +46,14 @@ pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
         Some(path) => read(path)?,
         None => {
             let timeout = Duration::from_secs(args.timeout);
-            collect::facts(setting, &policy, timeout, &store).await
+            let mut snapshot = collect::facts(setting, &policy, timeout, &store).await;
+            if !args.no_images {
+                let examined = super::images::examine(&mut snapshot, &policy, &args.reading, args.offline, setting);
+                if let Err(error) = examined.await {
+                    setting.note("images-not-examined", &[("why", &format!("{error:#}"))]);
+                }
+            }
+            snapshot
         }
     };
     compiling.await?.map_err(|errors| super::invalid(&errors))?;

@@ -1,0 +1,294 @@
+//! `haechi image`: open, match, judge, show; and the mark.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use haechi_core::inventory::Scan;
+use haechi_core::policy::Loaded;
+use haechi_core::verdict::{ImageReport, Safety};
+use haechi_core::vulnerability::Rating;
+use haechi_examine::{Examiner, engine};
+use haechi_facts::engine::http::HttpApi;
+use haechi_facts::root::Root;
+use haechi_image::cache::Cache;
+use haechi_image::dangers::{malware::Rules, secrets::Detectors};
+use haechi_image::open::{self, Options};
+use haechi_image::registry::Registry;
+use haechi_image::layout::Layout;
+use haechi_image::{pull, registry};
+use crate::stub::sbom;
+use crate::stub::image::ImageFormat;
+use haechi_vulns::vex;
+use jiff::Timestamp;
+
+use crate::args::{
+    Image, ImageFailOn, ImageFormatArg, ImageReading, ImageSbom, ImageScan, ImageSource, SbomFormat,
+};
+use crate::failure::Failure;
+use crate::setting::Setting;
+use crate::{exit, output};
+
+/// A larger VEX document or SBOM is not read.
+const DOCUMENT_MAX: u64 = 256 << 20;
+
+pub async fn run(command: &Image, setting: &Setting) -> anyhow::Result<u8> {
+    match command {
+        Image::Scan(args) => scan(args, setting).await,
+        Image::Sbom(args) => bill(args, setting).await,
+        Image::List(args) => super::images::list(args, setting).await,
+        Image::Mark(args) => super::images::mark(args, setting).await,
+        Image::Unmark(args) => super::images::unmark(args, setting).await,
+    }
+}
+
+async fn scan(args: &ImageScan, setting: &Setting) -> anyhow::Result<u8> {
+    let files: Vec<(&Path, ImageFormatArg)> =
+        args.output.iter().map(|path| Ok((path.as_path(), format_of(path, args)?))).collect::<anyhow::Result<_>>()?;
+    let policy = setting.policy()?;
+    let mut examiner = super::images::examiner(setting, &policy)?;
+    examiner.statements = statements(&args.vex)?;
+    examiner.declared = counts_lock_files(&args.source, &args.reading);
+    let scan = opened(&args.source, &args.reading, &policy, setting).await?;
+    let report = examiner.judge(scan, Vec::new())?;
+    for (path, format) in &files {
+        output::file(path, |out| render(&report, *format, setting, false, out))?;
+        setting.note("written", &[("path", &path.display().to_string())]);
+    }
+    if files.is_empty() || !setting.quiet {
+        let format = if files.is_empty() { args.format.unwrap_or(ImageFormatArg::Table) } else { ImageFormatArg::Table };
+        output::stdout(|out| render(&report, format, setting, true, out))?;
+    }
+    Ok(code(&report, args.fail_on))
+}
+
+fn format_of(path: &Path, args: &ImageScan) -> anyhow::Result<ImageFormatArg> {
+    let by_name = match path.extension().and_then(|e| e.to_str()) {
+        Some("html" | "htm") => Some(ImageFormatArg::Html),
+        Some("json") => Some(ImageFormatArg::Json),
+        Some("sarif") => Some(ImageFormatArg::Sarif),
+        Some("csv") => Some(ImageFormatArg::Csv),
+        Some("md") => Some(ImageFormatArg::Markdown),
+        Some("txt") => Some(ImageFormatArg::Table),
+        _ => None,
+    };
+    let chosen = if args.output.len() == 1 { args.format.or(by_name) } else { by_name.or(args.format) };
+    chosen.ok_or_else(|| Failure::UnknownFormat(path.display().to_string()).into())
+}
+
+fn render(
+    report: &ImageReport,
+    format: ImageFormatArg,
+    setting: &Setting,
+    terminal: bool,
+    out: &mut dyn std::io::Write,
+) -> anyhow::Result<()> {
+    let format = match format {
+        ImageFormatArg::Table => ImageFormat::Table,
+        ImageFormatArg::Json => ImageFormat::Json,
+        ImageFormatArg::Html => ImageFormat::Html,
+        ImageFormatArg::Sarif => ImageFormat::Sarif,
+        ImageFormatArg::Csv => ImageFormat::Csv,
+        ImageFormatArg::Markdown => ImageFormat::Markdown,
+        ImageFormatArg::Cyclonedx => {
+            let bill = sbom::cyclonedx(&report.scan, Some(&report.assessment), Timestamp::now());
+            return json(&bill, out);
+        }
+        ImageFormatArg::Openvex => {
+            let document = vex::openvex(&report.scan, &report.assessment, "haechi", Timestamp::now());
+            return json(&document, out);
+        }
+    };
+    let mut layout = setting.layout();
+    if !terminal || format != ImageFormat::Table {
+        layout.color = false;
+    }
+    Ok(crate::stub::image::render(report, format, setting.lang, &layout, out)?)
+}
+
+fn json(value: &serde_json::Value, out: &mut dyn std::io::Write) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+/// The exit code of a scan.
+fn code(report: &ImageReport, fail_on: ImageFailOn) -> u8 {
+    let least = match fail_on {
+        ImageFailOn::Never => return exit::CLEAN,
+        ImageFailOn::Unsafe => {
+            return match report.verdict.safety {
+                Safety::Unsafe => exit::FINDINGS,
+                Safety::Undecided => exit::COULD_NOT_VERIFY,
+                Safety::Safe => exit::CLEAN,
+            };
+        }
+        ImageFailOn::Low => Rating::Low,
+        ImageFailOn::Medium => Rating::Medium,
+        ImageFailOn::High => Rating::High,
+        ImageFailOn::Critical => Rating::Critical,
+    };
+    if report.verdict.safety == Safety::Unsafe
+        || report.assessment.vulnerabilities.iter().any(|v| v.rating >= least)
+    {
+        exit::FINDINGS
+    } else if report.verdict.safety == Safety::Undecided {
+        exit::COULD_NOT_VERIFY
+    } else {
+        exit::CLEAN
+    }
+}
+
+async fn bill(args: &ImageSbom, setting: &Setting) -> anyhow::Result<u8> {
+    let policy = setting.policy()?;
+    let scan = opened(&args.source, &args.reading, &policy, setting).await?;
+    let whole = scan.is_whole(haechi_core::inventory::Part::Packages);
+    let now = Timestamp::now();
+    let bill = match args.format {
+        SbomFormat::Spdx => sbom::spdx(&scan, now),
+        SbomFormat::Cyclonedx => sbom::cyclonedx(&scan, None, now),
+    };
+    match &args.output {
+        None => output::stdout(|out| json(&bill, out))?,
+        Some(path) => {
+            output::file(path, |out| json(&bill, out))?;
+            setting.note("written", &[("path", &path.display().to_string())]);
+        }
+    }
+    for problem in scan.problems.iter().filter(|p| !p.affects.is_empty()).take(20) {
+        setting.note("image-problem", &[("place", &problem.place), ("why", &problem.detail)]);
+    }
+    Ok(if whole { exit::CLEAN } else { exit::COULD_NOT_VERIFY })
+}
+
+/// VEX documents.
+fn statements(files: &[std::path::PathBuf]) -> anyhow::Result<Vec<vex::Statement>> {
+    let mut out = Vec::new();
+    for path in files {
+        let bytes = document(path)?;
+        let place = path.display();
+        out.extend(vex::read(&bytes).map_err(|e| anyhow::anyhow!("{place}: {e}"))?);
+    }
+    Ok(out)
+}
+
+fn document(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(DOCUMENT_MAX + 1).read_to_end(&mut bytes)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(|e| Failure::file(path, e))?;
+        file.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes).map_err(|e| Failure::file(path, e))?;
+    }
+    if bytes.len() as u64 > DOCUMENT_MAX {
+        anyhow::bail!("{}: more than {DOCUMENT_MAX} bytes", path.display());
+    }
+    Ok(bytes)
+}
+
+fn counts_lock_files(source: &ImageSource, reading: &ImageReading) -> bool {
+    reading.lock_files || source.rootfs.is_some() || source.sbom.is_some()
+}
+
+/// How images are read.
+pub fn options(reading: &ImageReading, setting: &Setting) -> anyhow::Result<Options> {
+    let fingerprint = match &reading.yara {
+        None => Rules::new().map_err(|e| anyhow::anyhow!("{e}"))?.fingerprint(),
+        Some(folder) => Rules::with_folder(folder).map_err(|e| anyhow::anyhow!("{e}"))?.0.fingerprint(),
+    };
+    let fingerprint = fingerprint
+        .rotate_left(1)
+        .wrapping_add(Detectors::fingerprint())
+        .wrapping_add(u64::from(reading.lock_files));
+    let cache = if reading.no_cache {
+        None
+    } else {
+        match Cache::open(&setting.data_dir(), fingerprint) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                setting.note("no-cache", &[("why", &error.to_string())]);
+                None
+            }
+        }
+    };
+    Ok(Options {
+        program: "/proc/self/exe".into(),
+        cache,
+        yara: reading.yara.as_ref().map(std::fs::canonicalize).transpose()?,
+        only: Vec::new(),
+        lock_files: reading.lock_files,
+        platform: reading.platform.clone().unwrap_or_else(this_platform),
+        timeout: Duration::from_secs(reading.image_timeout),
+    })
+}
+
+/// `linux/amd64` on such a machine.
+fn this_platform() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        other => other,
+    };
+    format!("linux/{architecture}")
+}
+
+/// The engine.
+pub fn api(setting: &Setting) -> anyhow::Result<Arc<HttpApi>> {
+    let root = Root::new(&setting.root);
+    let api = HttpApi::connect(setting.host.as_deref(), &root, Duration::from_secs(30))?;
+    Ok(Arc::new(api))
+}
+
+/// How registries are asked.
+pub fn registries(reading: &ImageReading) -> registry::Options {
+    let mut options = registry::Options::from_environment();
+    options.insecure.extend(reading.insecure_registry.iter().cloned());
+    options
+}
+
+/// Opens an image wherever it is.
+async fn opened(
+    source: &ImageSource,
+    reading: &ImageReading,
+    policy: &Loaded,
+    setting: &Setting,
+) -> anyhow::Result<Scan> {
+    let _ = policy;
+    let mut options = options(reading, setting)?;
+    options.lock_files = counts_lock_files(source, reading);
+    let wanted = reading.image.as_deref();
+    if let Some(reference) = &source.reference {
+        return Ok(engine::image(&*api(setting)?, reference, &options).await?);
+    }
+    if let Some(name) = &source.container {
+        return Ok(engine::container(&*api(setting)?, name, &options).await?);
+    }
+    if let Some(path) = &source.archive {
+        let place = path.display().to_string();
+        if path == Path::new("-") {
+            return Ok(open::archive(tokio::io::stdin(), "stdin", wanted, Vec::new(), &options).await?);
+        }
+        let file = tokio::fs::File::open(path).await.map_err(|e| Failure::file(path, e))?;
+        return Ok(open::archive(file, &place, wanted, Vec::new(), &options).await?);
+    }
+    if let Some(path) = &source.oci_layout {
+        let layout = Layout::open(path)?;
+        return Ok(pull::scan(&layout, &path.display().to_string(), wanted, &options).await?);
+    }
+    if let Some(reference) = &source.registry {
+        let registry = Registry::new(reference, &registries(reading))?;
+        return Ok(pull::scan(&registry, reference, wanted, &options).await?);
+    }
+    if let Some(path) = &source.rootfs {
+        return Ok(open::folder(path, &options).await?);
+    }
+    let path = source.sbom.as_deref().unwrap_or(Path::new("-"));
+    let mut scan = sbom::read(&document(path)?).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+    if scan.subject.reference.is_empty() {
+        scan.subject.reference = path.display().to_string();
+    }
+    Ok(scan)
+}
+

@@ -1,0 +1,4 @@
+//! Other dangers in an image than vulnerable packages.
+
+pub mod malware;
+pub mod secrets;

@@ -1,0 +1,439 @@
+//! Secrets in files, environment variables, labels and build steps.
+//!
+//! One pass finds the keywords of all detectors (`detectors/*.yaml`); only around a keyword is an expression
+//! tried, and only what stands its checks is a [`Hit`]. Work is linear in the content. It promises that no hit
+//! shows a secret. It does not unpack: what is compressed is no candidate ([`is_candidate`]). A secret that has
+//! neither a form nor a name is not found. A password that is known by its name alone is looked for in text only,
+//! and not in documentation.
+
+mod checks;
+mod detector;
+mod keyfiles;
+mod preview;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::hash::Hasher as _;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use haechi_core::finding::Severity;
+use haechi_core::text::Text;
+
+use checks::Outcome;
+pub use detector::BadDetectors;
+use detector::{BEFORE, Detector, REACH_MAX};
+
+/// Bytes that two neighbouring windows of one file must share, so that no secret is lost between them.
+pub const WINDOW_OVERLAP: usize = BEFORE + REACH_MAX + 64;
+
+/// Hits of one detector in one content: after these it is known what the file is.
+const HITS_MAX: usize = 100;
+
+const FILES: [(&str, &str); 5] = [
+    ("cloud.yaml", include_str!("../../detectors/cloud.yaml")),
+    ("code.yaml", include_str!("../../detectors/code.yaml")),
+    ("services.yaml", include_str!("../../detectors/services.yaml")),
+    ("keys.yaml", include_str!("../../detectors/keys.yaml")),
+    ("passwords.yaml", include_str!("../../detectors/passwords.yaml")),
+];
+
+/// A secret that was found, without the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// Id of the detector.
+    pub detector: String,
+    /// Line in the content that was given, counted from 1; 0 if it has no lines.
+    pub line: u32,
+    /// At most 40 characters around it, with `…` for the secret; control characters are visible.
+    pub preview: String,
+    /// How bad it is.
+    pub severity: Severity,
+}
+
+/// All detectors, compiled.
+pub struct Detectors {
+    list: Vec<Detector>,
+    keywords: AhoCorasick,
+    /// For each keyword the index of its detector.
+    owners: Vec<usize>,
+    /// Detectors without keywords, for the whole of certain files.
+    unkeyed: Vec<usize>,
+}
+
+/// A match that stood its checks.
+struct Candidate<'a> {
+    detector: &'a Detector,
+    whole: Range<usize>,
+    secret: Range<usize>,
+    severity: Severity,
+}
+
+impl Detectors {
+    /// Compiles the embedded detectors; takes some milliseconds.
+    ///
+    /// # Errors
+    /// A detector is broken. A test rules that out.
+    pub fn new() -> Result<Self, BadDetectors> {
+        let list = detector::load(&FILES)?;
+        let mut words = Vec::new();
+        let mut owners = Vec::new();
+        for (index, detector) in list.iter().enumerate() {
+            for word in &detector.source.keywords {
+                words.push(word.as_str());
+                owners.push(index);
+            }
+        }
+        let keywords = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&words)?;
+        let unkeyed = list
+            .iter()
+            .enumerate()
+            .filter(|(_, detector)| detector.source.keywords.is_empty())
+            .map(|(index, _)| index)
+            .collect();
+        Ok(Self { list, keywords, owners, unkeyed })
+    }
+
+    /// The embedded detectors, compiled once.
+    ///
+    /// # Errors
+    /// As for [`Detectors::new`].
+    pub fn embedded() -> Result<&'static Self, &'static BadDetectors> {
+        static DETECTORS: LazyLock<Result<Detectors, BadDetectors>> = LazyLock::new(Detectors::new);
+        DETECTORS.as_ref()
+    }
+
+    /// The title of a detector.
+    pub fn title(&self, id: &str) -> Option<&Text> {
+        let named = self.list.iter().find(|detector| detector.source.id == id);
+        named.map(|detector| &detector.source.title)
+    }
+
+    /// Secrets in a file or in a window of one.
+    pub fn scan(&self, path: &str, content: &[u8]) -> Vec<Hit> {
+        let content = utf8(content);
+        let mut hits = keyfiles::scan(path, &content);
+        let binary = memchr::memchr(0, &content).is_some();
+        let generic = !binary && !is_documentation(path);
+        let found = self.find(path, &content, generic);
+        hits.extend(show(&content, &found, is_test_of_library(path)));
+        hits
+    }
+
+    /// Secrets in an environment variable or label `name`, or in a build step (`name` is then what to call it).
+    pub fn scan_value(&self, name: &str, value: &str) -> Vec<Hit> {
+        let is_variable = !name.contains(char::is_whitespace);
+        let text = if is_variable { format!("{name}={value}") } else { value.to_owned() };
+        // Build steps and variables are written as in a file of variables.
+        let found = self.find(".env", text.as_bytes(), true);
+        let mut hits = show(text.as_bytes(), &found, false);
+        if hits.is_empty() && is_variable && names_secret(name) {
+            let value = value.trim().as_bytes();
+            if !checks::is_placeholder(value)
+                && checks::Check::Password.decide(value, value) == Outcome::Yes
+                && !value.iter().all(u8::is_ascii_digit)
+            {
+                hits.push(Hit {
+                    detector: "named-secret".into(),
+                    line: 1,
+                    preview: preview::shown(name.as_bytes(), b"=", ""),
+                    severity: Severity::High,
+                });
+            }
+        }
+        for hit in &mut hits {
+            hit.line = 0;
+        }
+        hits
+    }
+
+    /// A value that changes when the detectors change; the same on every machine.
+    pub fn fingerprint() -> u64 {
+        let mut hash = Fnv::default();
+        hash.write(env!("CARGO_PKG_VERSION").as_bytes());
+        hash.write(&CODE_VERSION.to_le_bytes());
+        for (name, content) in FILES {
+            hash.write(name.as_bytes());
+            hash.write(content.as_bytes());
+        }
+        hash.finish()
+    }
+
+    fn find<'a>(&'a self, path: &str, content: &[u8], generic: bool) -> Vec<Candidate<'a>> {
+        let mut windows: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
+        let wanted: Vec<bool> = self
+            .list
+            .iter()
+            .map(|detector| (generic || !detector.source.generic) && detector.is_for(path))
+            .collect();
+        for index in &self.unkeyed {
+            if wanted.get(*index) == Some(&true) {
+                windows.entry(*index).or_default().push(0..content.len());
+            }
+        }
+        for hit in self.keywords.find_overlapping_iter(content) {
+            let Some(owner) = self.owners.get(hit.pattern().as_usize()).copied() else { continue };
+            if wanted.get(owner) != Some(&true) {
+                continue;
+            }
+            let Some(detector) = self.list.get(owner) else { continue };
+            let start = hit.start().saturating_sub(BEFORE);
+            let end = (hit.end() + detector.source.reach).min(content.len());
+            let list = windows.entry(owner).or_default();
+            // Windows that touch become one, so that each byte is looked at once for each detector.
+            match list.last_mut() {
+                Some(last) if start <= last.end => last.end = last.end.max(end),
+                _ => list.push(start..end),
+            }
+        }
+        let mut found = Vec::new();
+        for (index, list) in windows {
+            let Some(detector) = self.list.get(index) else { continue };
+            find_one(detector, content, &list, &mut found);
+        }
+        found.sort_by_key(|one| (one.secret.start, one.secret.end));
+        drop_doubles(found)
+    }
+}
+
+/// Raised when the code of the detectors changes what they find.
+const CODE_VERSION: u64 = 1;
+
+fn find_one<'a>(
+    detector: &'a Detector,
+    content: &[u8],
+    windows: &[Range<usize>],
+    found: &mut Vec<Candidate<'a>>,
+) {
+    let mut count = 0;
+    for window in windows {
+        let Some(text) = content.get(window.clone()) else { continue };
+        for captures in detector.regex.captures_iter(text) {
+            let (Some(whole), Some(secret)) = (captures.get(0), captures.name("secret")) else {
+                continue;
+            };
+            if checks::is_placeholder(secret.as_bytes()) {
+                continue;
+            }
+            // A merged window may be the whole file: checks see the neighbourhood only.
+            let from = whole.start().saturating_sub(detector.source.reach);
+            let to = (whole.end() + detector.source.reach).min(text.len());
+            let near = text.get(from..to).unwrap_or_default();
+            let outcome = detector.source.checks.iter().try_fold(Outcome::Yes, |worst, check| {
+                match check.decide(secret.as_bytes(), near) {
+                    Outcome::No => None,
+                    other => Some(worst.min(other)),
+                }
+            });
+            let severity = match outcome {
+                None | Some(Outcome::No) => continue,
+                Some(Outcome::Weak) => detector.source.weak,
+                Some(Outcome::Yes) => detector.source.severity,
+            };
+            let at = |range: Range<usize>| window.start + range.start..window.start + range.end;
+            found.push(Candidate {
+                detector,
+                whole: at(whole.range()),
+                secret: at(secret.range()),
+                severity,
+            });
+            count += 1;
+            if count >= HITS_MAX {
+                return;
+            }
+        }
+    }
+}
+
+/// Drops generic hits on the secret of a better one, and what two detectors see in the same place.
+fn drop_doubles(found: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
+    let mut kept: Vec<Candidate<'_>> = Vec::new();
+    for one in found {
+        match kept.last_mut() {
+            Some(last) if one.secret.start < last.secret.end => {
+                let better = last.detector.source.generic && !one.detector.source.generic;
+                if better {
+                    *last = one;
+                } else if !one.detector.source.generic
+                    && one.detector.source.id != last.detector.source.id
+                    && one.secret != last.secret
+                {
+                    kept.push(one);
+                }
+            }
+            _ => kept.push(one),
+        }
+    }
+    kept
+}
+
+fn show(content: &[u8], found: &[Candidate<'_>], is_test: bool) -> Vec<Hit> {
+    let mut hits = Vec::with_capacity(found.len());
+    let (mut line, mut counted, mut hidden) = (1_u32, 0_usize, 0_usize);
+    for one in found {
+        let between = content.get(counted..one.secret.start).unwrap_or_default();
+        let lines = memchr::memchr_iter(b'\n', between).count();
+        line = line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+        counted = counted.max(one.secret.start);
+        // What stands before a secret may itself be one.
+        let from = one.whole.start.max(hidden).min(one.secret.start);
+        let before = content.get(from..one.secret.start).unwrap_or_default();
+        let secret = content.get(one.secret.clone()).unwrap_or_default();
+        let words = one.detector.source.keywords.iter();
+        let prefix = words
+            .filter(|word| secret.starts_with(word.as_bytes()) && word.len() * 3 <= secret.len())
+            .map(String::as_str)
+            .max_by_key(|word| word.len())
+            .unwrap_or_default();
+        hidden = hidden.max(one.secret.end);
+        hits.push(Hit {
+            detector: one.detector.source.id.clone(),
+            line,
+            preview: preview::shown(before, b"", prefix),
+            severity: if is_test { Severity::Low } else { one.severity },
+        });
+    }
+    hits
+}
+
+/// Text in UTF-16 with a byte order mark (files from Windows) as UTF-8; else the content as it is.
+fn utf8(content: &[u8]) -> Cow<'_, [u8]> {
+    let read: fn([u8; 2]) -> u16 = match content.first_chunk::<2>() {
+        Some([0xff, 0xfe]) => u16::from_le_bytes,
+        Some([0xfe, 0xff]) => u16::from_be_bytes,
+        _ => return Cow::Borrowed(content),
+    };
+    let units = content.as_chunks::<2>().0.iter().map(|pair| read(*pair));
+    let text: String = char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
+    Cow::Owned(text.into_bytes())
+}
+
+/// Whether secrets are looked for in a file, from its path and first bytes.
+///
+/// Not in what is compressed (nothing is readable in it, and it is not unpacked here), in pictures, sounds and
+/// fonts, and in the tests of the language's own distribution, whose keys are public. Programs are searched: keys
+/// are built into them. Documentation is searched for secrets with a form, because keys are put there too.
+pub fn is_candidate(path: &str, head: &[u8]) -> bool {
+    const MAGIC: [&[u8]; 16] = [
+        b"\x1f\x8b",
+        b"\xfd7zXZ\0",
+        b"BZh",
+        b"\x28\xb5\x2f\xfd",
+        b"PK\x03\x04",
+        b"7z\xbc\xaf\x27\x1c",
+        b"\x89PNG",
+        b"\xff\xd8\xff",
+        b"GIF8",
+        b"wOFF",
+        b"wOF2",
+        b"OTTO",
+        b"\0\x01\0\0\0",
+        b"OggS",
+        b"ID3",
+        b"TZif",
+    ];
+    const TOOLCHAIN_TESTS: [&str; 4] =
+        ["usr/local/go/src/", "usr/local/go/test/", "usr/lib/go-1", "usr/share/go-1"];
+    let python_tests = (path.starts_with("usr/lib/python3")
+        || path.starts_with("usr/local/lib/python3"))
+        && path.split('/').nth(if path.starts_with("usr/local/") { 4 } else { 3 }) == Some("test");
+    !MAGIC.iter().any(|magic| head.starts_with(magic))
+        && !TOOLCHAIN_TESTS.iter().any(|folder| path.starts_with(folder))
+        && !python_tests
+}
+
+fn is_documentation(path: &str) -> bool {
+    const FOLDERS: [&str; 10] = [
+        "usr/share/doc/",
+        "usr/share/man/",
+        "usr/share/info/",
+        "usr/share/locale/",
+        "usr/share/i18n/",
+        "usr/share/zoneinfo/",
+        "usr/share/perl/",
+        "usr/share/bash-completion/",
+        "var/lib/dpkg/info/",
+        "usr/share/vim/",
+    ];
+    FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
+/// Whether it is a test of an installed library: its keys are public, or at least no use elsewhere.
+fn is_test_of_library(path: &str) -> bool {
+    const LIBRARIES: [&str; 6] =
+        ["site-packages", "dist-packages", "node_modules", "gems", "vendor", "mod"];
+    const TESTS: [&str; 7] =
+        ["test", "tests", "testdata", "__tests__", "spec", "fixtures", "examples"];
+    let mut parts = path.split('/');
+    parts.any(|part| LIBRARIES.contains(&part)) && parts.any(|part| TESTS.contains(&part))
+}
+
+/// Whether a variable of this name holds a secret itself, not a file or a switch.
+fn names_secret(name: &str) -> bool {
+    const SECRET: [&str; 12] = [
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "SECRET",
+        "TOKEN",
+        "APIKEY",
+        "API_KEY",
+        "ACCESS_KEY",
+        "PRIVATE_KEY",
+        "CREDENTIALS",
+        "PASSWORT",
+        "SECRET_KEY",
+    ];
+    const OTHER: [&str; 16] = [
+        "_FILE",
+        "_PATH",
+        "_DIR",
+        "_URL",
+        "_URI",
+        "_NAME",
+        "_ID",
+        "_TTL",
+        "_EXPIRY",
+        "_LENGTH",
+        "_POLICY",
+        "_TYPE",
+        "_ENABLED",
+        "_PLUGIN",
+        "_ENDPOINT",
+        "_ALGORITHM",
+    ];
+    let upper = name.to_ascii_uppercase().replace(['-', '.'], "_");
+    let own = SECRET.iter().any(|word| upper.contains(word))
+        || upper.ends_with("_PASS")
+        || upper.ends_with("_PWD")
+        || upper == "PGPASS";
+    own && !OTHER.iter().any(|end| upper.ends_with(end)) && !upper.contains("ALLOW_EMPTY")
+}
+
+/// FNV-1a: the same on every machine and with every compiler, which the standard hasher does not promise.
+/// <https://datatracker.ietf.org/doc/draft-eastlake-fnv/>
+pub(super) struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl std::hash::Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,151 @@
+//! A folder as an image of one layer: a root file system that lies unpacked on this machine.
+//!
+//! It is walked by descriptors, so no link leads out of it, and stays on one file system, so /proc and /sys of a
+//! running system are left out. Nothing in it is opened that is not a regular file.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use haechi_core::inventory::{Part, ProblemKind};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+
+use crate::builder::{Builder, Tools};
+use crate::layer::{LayerScan, NodeKind};
+use crate::path::{self, PATH_MAX};
+use crate::reader::Meta;
+use crate::tarball::Stop;
+
+/// Deepest folder. Each level holds one descriptor.
+const DEPTH_MAX: usize = 100;
+
+/// Opens the folder, before the sandbox closes.
+///
+/// # Errors
+/// There is none, or it may not be read.
+pub fn open(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Reads everything below the folder, or only what lies on the way to and below these paths.
+pub fn read(root: OwnedFd, only: &[String], tools: &Tools) -> LayerScan {
+    let mut builder = Builder::new(tools);
+    if let Err(stop) = walk(root, only, &mut builder) {
+        let detail = format!("the folder was read up to here: {}", stop.detail);
+        builder.problem(stop.kind, "", detail, &Part::ALL);
+    }
+    builder.finish()
+}
+
+struct Level {
+    folder: OwnedFd,
+    path: String,
+    /// Names left to read, last first.
+    names: Vec<Vec<u8>>,
+}
+
+impl Level {
+    /// Names are sorted, so that the same folder always gives the same result.
+    fn new(folder: OwnedFd, path: String) -> io::Result<Self> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(name.to_vec());
+            }
+        }
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(Self { folder, path, names })
+    }
+}
+
+fn walk(root: OwnedFd, only: &[String], builder: &mut Builder<'_>) -> Result<(), Stop> {
+    let device = rustix::fs::fstat(&root).map_err(io::Error::from)?.st_dev;
+    let mut levels = vec![Level::new(root, String::new())?];
+    loop {
+        let depth = levels.len();
+        let Some(level) = levels.last_mut() else { return Ok(()) };
+        let Some(name) = level.names.pop() else {
+            levels.pop();
+            continue;
+        };
+        builder.entry()?;
+        let shown = path::text(&name);
+        let path = if level.path.is_empty() { shown } else { format!("{}/{shown}", level.path) };
+        if !only.is_empty() && !only.iter().any(|wanted| is_on_way(&path, wanted)) {
+            continue;
+        }
+        let Ok(stat) = rustix::fs::statat(&level.folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)
+        else {
+            // Gone since the folder was listed: a running system is never still.
+            continue;
+        };
+        let meta = meta(&path, &stat);
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        match kind {
+            FileType::RegularFile => {
+                let opened = opened(level.folder.as_fd(), &name, OFlags::NONBLOCK);
+                match opened.and_then(|file| builder.file(&meta, &mut File::from(file))) {
+                    Ok(()) => {}
+                    // The file was cut while it was read.
+                    Err(error) => unread(builder, &path, &error),
+                }
+            }
+            FileType::Directory => {
+                builder.node(&meta, NodeKind::Directory);
+                if stat.st_dev != device {
+                    builder.problem(ProblemKind::Unsupported, &path, "another file system; not read".into(), &[]);
+                    continue;
+                }
+                if depth >= DEPTH_MAX || path.len() > PATH_MAX {
+                    builder.problem(ProblemKind::Limit, &path, "folders too deep".into(), &Part::ALL);
+                    continue;
+                }
+                let folder = opened(level.folder.as_fd(), &name, OFlags::DIRECTORY);
+                match folder.and_then(|folder| Level::new(folder, path.clone())) {
+                    Ok(level) => levels.push(level),
+                    Err(error) => unread(builder, &path, &error),
+                }
+            }
+            FileType::Symlink => {
+                match rustix::fs::readlinkat(&level.folder, name.as_slice(), Vec::new()) {
+                    Ok(target) => {
+                        builder.node(&meta, NodeKind::Symlink(path::text(target.to_bytes())));
+                    }
+                    Err(error) => unread(builder, &path, &error.into()),
+                }
+            }
+            _ => builder.node(&meta, NodeKind::Special),
+        }
+    }
+}
+
+/// Whether a path leads to the wanted one, or lies below it.
+fn is_on_way(path: &str, wanted: &str) -> bool {
+    let below = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    below(wanted, path) || below(path, wanted)
+}
+
+fn opened(folder: std::os::fd::BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | flags;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    Ok(rustix::fs::openat2(folder, name, flags, Mode::empty(), resolve)?)
+}
+
+fn unread(builder: &mut Builder<'_>, path: &str, error: &io::Error) {
+    builder.problem(ProblemKind::Absent, path, format!("cannot be read: {error}"), &Part::ALL);
+}
+
+fn meta<'p>(path: &'p str, stat: &Stat) -> Meta<'p> {
+    Meta {
+        path,
+        mode: stat.st_mode & 0o7777,
+        uid: u64::from(stat.st_uid),
+        gid: u64::from(stat.st_gid),
+        size: u64::try_from(stat.st_size).unwrap_or_default(),
+    }
+}

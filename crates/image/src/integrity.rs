@@ -1,0 +1,101 @@
+//! Packaged files against their packages' records: who owns what, and what was altered since.
+//!
+//! A file whose checksum was not computed, or whose package gives none, is neither altered nor whole: it is left out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use haechi_core::inventory::{AlteredFile, Change, Package, PackageKind};
+
+use crate::merge::Shown;
+use crate::reader::{Found, OwnedFile};
+use crate::tree::LeafKind;
+
+/// Documentation that slim images leave out; nobody misses it.
+const LEFT_OUT: [&str; 7] = [
+    "usr/share/doc/",
+    "usr/share/man/",
+    "usr/share/info/",
+    "usr/share/locale/",
+    "usr/share/lintian/",
+    "usr/share/licenses/",
+    "usr/share/linda/",
+];
+
+/// What came out.
+#[derive(Debug, Default)]
+pub struct Integrity {
+    /// Files that are not as their package left them.
+    pub altered: Vec<AlteredFile>,
+}
+
+/// Gives each package its files, and compares them.
+pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
+    let diverted: HashMap<&str, &str> = shown
+        .found()
+        .flat_map(|(_, _, found)| found.diversions.iter().map(|(a, b)| (a.as_str(), b.as_str())))
+        .collect();
+    // A package of dpkg has its files in several places: `.list`, `.md5sums`, and conffiles in `status`.
+    let mut owned: BTreeMap<(PackageKind, String), BTreeMap<&str, &OwnedFile>> = BTreeMap::new();
+    for (path, _, found) in shown.found() {
+        let kind = kind_of(path, found);
+        for package in &found.owned {
+            let files = owned.entry((kind, agreed(kind, &package.package))).or_default();
+            for file in &package.files {
+                let known = files.entry(&file.path).or_insert(file);
+                // What is said to be configuration stays so; a digest is better than none.
+                if !known.config && (file.config || known.digest.is_none()) {
+                    *known = file;
+                }
+            }
+        }
+    }
+    let mut out = Integrity::default();
+    let mut seen = BTreeSet::new();
+    for package in packages {
+        let Some(files) = owned.get(&(package.kind, agreed(package.kind, &package.name))) else { continue };
+        for file in files.values() {
+            let path = diverted.get(file.path.as_str()).copied().unwrap_or(&file.path);
+            // The file itself is not followed: what a link leads to is another package's.
+            let real = shown.tree.resolve_parent(path);
+            let leaf = real.as_deref().and_then(|real| shown.tree.get(real));
+            let Some((real, leaf)) = real.as_deref().zip(leaf) else {
+                let left_out = LEFT_OUT.iter().any(|folder| path.starts_with(folder));
+                if file.digest.is_some() && !file.config && !left_out && seen.insert(path.to_owned()) {
+                    out.altered.push(altered(path, package, Change::Missing, None));
+                }
+                continue;
+            };
+            let LeafKind::File(sums) = leaf.kind else { continue };
+            package.files.push(real.to_owned());
+            let matches = sums.zip(file.digest.as_ref()).and_then(|(sums, digest)| sums.matches(digest));
+            if matches == Some(false) && !file.config && seen.insert(real.to_owned()) {
+                out.altered.push(altered(real, package, Change::Changed, Some(leaf.layer)));
+            }
+        }
+        package.files.sort();
+        package.files.dedup();
+    }
+    out
+}
+
+fn altered(path: &str, package: &Package, change: Change, layer: Option<u32>) -> AlteredFile {
+    AlteredFile { path: format!("/{path}"), package: package.name.clone(), change, layer }
+}
+
+/// Whose record this is: that of the packages beside it, or else told by the path.
+fn kind_of(path: &str, found: &Found) -> PackageKind {
+    match found.packages.first() {
+        Some(package) => package.kind,
+        None if path.contains("/dpkg/") || path.contains("/opkg/") => PackageKind::Deb,
+        None => PackageKind::Pypi,
+    }
+}
+
+/// A name as records of its kind agree on it: dpkg adds the architecture, Python writes names in several ways.
+fn agreed(kind: PackageKind, name: &str) -> String {
+    match kind {
+        PackageKind::Deb => name.split(':').next().unwrap_or_default().to_owned(),
+        PackageKind::Pypi => name.to_lowercase().replace(['_', '.'], "-"),
+        _ => name.to_owned(),
+    }
+}

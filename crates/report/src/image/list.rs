@@ -1,0 +1,175 @@
+//! Many images, one line each, worst first.
+
+use std::io::Write;
+
+use haechi_core::Lang;
+use haechi_core::report::images::ImageLine;
+use haechi_core::text::visible;
+use haechi_core::verdict::ImageReport;
+use haechi_core::vulnerability::Rating;
+use serde_json::{Value, json};
+
+use super::words::{rating_style, safety_mark, size};
+use crate::labels::{Labels, key};
+use crate::layout::{Align, cut};
+use crate::sheet::{Cell, Grid, Sheet, Style, cell};
+use crate::{Options, RenderError};
+
+/// Containers named on one line.
+const CONTAINERS_MAX: usize = 3;
+/// Columns of a reason, before it is cut.
+const REASON_MAX: usize = 160;
+/// The ratings that have a column.
+const RATINGS: [Rating; 4] = [Rating::Critical, Rating::High, Rating::Medium, Rating::Low];
+
+/// Writes the images as a table for a terminal, worst first.
+///
+/// # Errors
+/// The writer refused.
+pub fn list(
+    reports: &[ImageReport],
+    lang: Lang,
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<(), RenderError> {
+    let labels = Labels::new(lang);
+    let mut sheet = Sheet::new(out, options);
+    if reports.is_empty() {
+        return sheet.text(0, labels.get(key::IMAGE_LIST_NONE), Style::Plain);
+    }
+    let mut lines: Vec<ImageLine> = Vec::new();
+    let mut reasons = std::collections::BTreeMap::new();
+    for report in reports {
+        let line = ImageLine::of_report(report);
+        if let Some(reason) = report.verdict.reasons.first() {
+            let more = (report.verdict.reasons.len() as u64 + report.verdict.more).saturating_sub(1);
+            let more = labels.more(usize::try_from(more).unwrap_or(usize::MAX));
+            let parts = [Some(cut(&labels.reason(reason), REASON_MAX).into_owned()), more];
+            let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+            reasons.insert((line.name.clone(), line.id.clone()), text);
+        }
+        lines.push(line);
+    }
+    haechi_core::report::images::sort(&mut lines);
+    rows(&mut sheet, &lines, &labels, |line| {
+        reasons.get(&(line.name.clone(), line.id.clone())).cloned()
+    })
+}
+
+/// Writes lines of images; below each what `about` says of it.
+pub(crate) fn rows(
+    sheet: &mut Sheet<'_>,
+    lines: &[ImageLine],
+    labels: &Labels,
+    about: impl Fn(&ImageLine) -> Option<String>,
+) -> Result<(), RenderError> {
+    let wide = sheet.width() >= 90;
+    let mut head = vec![cell("", Style::Dim), cell(labels.get(key::IMAGE_NAME), Style::Dim)];
+    head.push(cell(labels.get(key::SAFETY), Style::Dim));
+    head.extend(RATINGS.map(|rating| cell(cut(labels.rating(rating), 8), Style::Dim)));
+    head.push(cell(labels.get(key::FIXABLE), Style::Dim));
+    if wide {
+        head.extend([key::SIZE, key::AGE].map(|head| cell(labels.get(head), Style::Dim)));
+    }
+    let mut table = vec![head];
+    for line in lines {
+        let (symbol, style) = safety_mark(line.safety);
+        let mut row = vec![
+            cell(symbol, style),
+            cell(name(line), Style::Bold),
+            cell(labels.safety(line.safety), style),
+        ];
+        row.extend(RATINGS.map(|rating| match &line.ratings {
+            None => cell("?", Style::Open),
+            Some(ratings) => number(ratings.get(&rating).copied().unwrap_or(0), rating_style(rating)),
+        }));
+        row.push(if line.ratings.is_some() { number(line.fixable, Style::Plain) } else { cell("?", Style::Open) });
+        if wide {
+            row.push(cell(size(line.size), Style::Dim));
+            row.push(cell(labels.days(line.age_days).unwrap_or_else(|| "–".to_owned()), Style::Dim));
+        }
+        table.push(row);
+    }
+    use Align::{Left, Right};
+    let columns = [Left, Left, Left, Right, Right, Right, Right, Right, Right, Right];
+    // Each image is laid out in the common columns, with what there is to say below it.
+    let rows = Sheet::rows(&Grid { columns: &columns, flexible: 1, rows: table }, sheet.width());
+    for (n, row) in rows.into_iter().enumerate() {
+        for spans in row {
+            sheet.line(&spans)?;
+        }
+        let Some(line) = n.checked_sub(1).and_then(|n| lines.get(n)) else { continue };
+        let others: Vec<_> = line.tags.iter().skip(1).map(|tag| visible(tag).into_owned()).collect();
+        if !others.is_empty() {
+            sheet.text(3, &others.join(", "), Style::Dim)?;
+        }
+        if let Some(text) = about(line) {
+            sheet.text(3, &text, Style::Plain)?;
+        }
+        let mut more = Vec::new();
+        for (label, n) in [(key::MALWARE, line.malware), (key::SECRETS, line.secrets)] {
+            if n > 0 {
+                more.push(format!("{}: {n}", labels.get(label)));
+            }
+        }
+        if !line.containers.is_empty() {
+            let shown = line.containers.iter().take(CONTAINERS_MAX).map(|c| visible(c).into_owned());
+            let mut names: Vec<_> = shown.collect();
+            names.extend(labels.more(line.containers.len().saturating_sub(CONTAINERS_MAX)));
+            more.push(format!("{}: {}", labels.get(key::CONTAINERS_OF), names.join(", ")));
+        }
+        if !more.is_empty() {
+            sheet.parts(3, &more.join(" · "), Style::Dim)?;
+        }
+    }
+    Ok(())
+}
+
+fn name(line: &ImageLine) -> String {
+    visible(short_id(&line.name)).into_owned()
+}
+
+/// An id as engines shorten it; a name as it is.
+pub(crate) fn short_id(name: &str) -> &str {
+    name.strip_prefix("sha256:").and_then(|hex| hex.get(..12)).unwrap_or(name)
+}
+
+fn number(n: u64, style: Style) -> Cell {
+    cell(n.to_string(), if n == 0 { Style::Dim } else { style })
+}
+
+/// Writes the images as a JSON array, in the order given: the verdict with all its reasons, and counts.
+///
+/// # Errors
+/// The writer refused.
+pub fn list_json(reports: &[ImageReport], out: &mut dyn Write) -> Result<(), RenderError> {
+    let rows: Vec<Value> = reports.iter().map(row).collect();
+    serde_json::to_writer_pretty(&mut *out, &rows)?;
+    Ok(writeln!(out)?)
+}
+
+fn row(report: &ImageReport) -> Value {
+    let line = ImageLine::of_report(report);
+    let ratings: serde_json::Map<String, Value> =
+        report.counts().into_iter().map(|(rating, n)| (rating.name().to_owned(), json!(n))).collect();
+    json!({
+        "id": line.id,
+        "reference": line.name,
+        "tags": line.tags,
+        "digest": report.scan.subject.digest,
+        "verdict": report.verdict,
+        "distro": line.distro,
+        "size": line.size,
+        "created_at": report.scan.subject.created_at,
+        "age_days": line.age_days,
+        "data_age_days": line.data_age_days,
+        "vulnerabilities": ratings,
+        "fixable": line.fixable,
+        "exploited": line.exploited,
+        "undecided": report.assessment.undecided.len(),
+        "problems": report.scan.problems.len(),
+        "secrets": line.secrets,
+        "malware": line.malware,
+        "containers": line.containers,
+    })
+}

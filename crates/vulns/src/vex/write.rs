@@ -1,0 +1,172 @@
+//! Writes what was decided as VEX: OpenVEX 0.2, and the `vulnerabilities` of CycloneDX 1.6.
+//!
+//! The same assessment, author and time give the same bytes. What could not be decided has no place in VEX and is not
+//! in it: a VEX document alone proves nothing about packages that it does not name.
+
+use haechi_core::inventory::Scan;
+use haechi_core::vulnerability::{Assessment, FixState, Rating, Suppressed, Vulnerability};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// OpenVEX.
+pub fn openvex(scan: &Scan, assessment: &Assessment, author: &str, now: Timestamp) -> Value {
+    let image = image(scan);
+    let open = assessment.vulnerabilities.iter().map(|entry| statement(&image, entry, None));
+    let closed =
+        assessment.suppressed.iter().map(|(entry, why)| statement(&image, entry, Some(why)));
+    let statements: Vec<Value> = open.chain(closed).collect();
+    let mut document = json!({
+        "@context": "https://openvex.dev/ns/v0.2.0",
+        "author": author,
+        "timestamp": now.to_string(),
+        "version": 1,
+        "tooling": "Haechi",
+        "statements": statements,
+    });
+    let digest = Sha256::digest(document.to_string());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    if let Value::Object(fields) = &mut document {
+        fields.insert("@id".to_owned(), format!("urn:haechi:vex:{hex}").into());
+    }
+    document
+}
+
+/// The name of the image: its purl with digest if a registry knows it, else its reference or id.
+fn image(scan: &Scan) -> String {
+    let subject = &scan.subject;
+    let reference = subject.reference.as_str();
+    if subject.digest.is_empty() {
+        return if reference.is_empty() { subject.id.clone() } else { reference.to_owned() };
+    }
+    let repository = super::repository(reference);
+    let name = repository.rsplit('/').next().unwrap_or_default().to_lowercase();
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        return subject.digest.clone();
+    }
+    let digest = subject.digest.replace(':', "%3A");
+    format!("pkg:oci/{name}@{digest}")
+}
+
+fn statement(image: &str, entry: &Vulnerability, why: Option<&Suppressed>) -> Value {
+    let mut out = Map::new();
+    out.insert("vulnerability".to_owned(), json!({"name": entry.id, "aliases": entry.aliases}));
+    let product = match (image.is_empty(), entry.package.is_empty()) {
+        (false, false) => json!({"@id": image, "subcomponents": [{"@id": entry.package}]}),
+        (true, _) => json!({"@id": entry.package}),
+        // Without a purl the package can only be told by its name.
+        (false, true) => json!({"@id": image, "subcomponents": [{"@id": entry.name}]}),
+    };
+    out.insert("products".to_owned(), json!([product]));
+    let mut add = |key: &str, value: String| out.insert(key.to_owned(), value.into());
+    match why {
+        Some(why) if why.status == "not_affected" => {
+            add("status", "not_affected".to_owned());
+            add("impact_statement", format!("{} ({})", why.reason, why.by));
+        }
+        Some(why) if why.status == "fixed" => {
+            add("status", "fixed".to_owned());
+            add("status_notes", format!("{} ({})", why.reason, why.by));
+        }
+        Some(why) => {
+            add("status", "affected".to_owned());
+            add("action_statement", format!("Accepted: {} ({})", why.reason, why.by));
+        }
+        None if entry.state == FixState::UnderInvestigation => {
+            add("status", "under_investigation".to_owned());
+        }
+        None => {
+            add("status", "affected".to_owned());
+            let action = if entry.fixed.is_empty() {
+                "No fixed version is known.".to_owned()
+            } else {
+                format!("Update {} to {} or newer.", entry.name, entry.fixed)
+            };
+            add("action_statement", action);
+        }
+    }
+    Value::Object(out)
+}
+
+/// A CycloneDX document that holds only vulnerabilities; they name packages by purl.
+pub fn cyclonedx(assessment: &Assessment, now: Timestamp) -> Value {
+    json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"timestamp": now.to_string()},
+        "vulnerabilities": cyclonedx_vulnerabilities(assessment),
+    })
+}
+
+/// The `vulnerabilities` of a CycloneDX document whose components have their purls as `bom-ref`.
+pub fn cyclonedx_vulnerabilities(assessment: &Assessment) -> Value {
+    let open = assessment.vulnerabilities.iter().map(|entry| vulnerability(entry, None));
+    let closed = assessment.suppressed.iter().map(|(entry, why)| vulnerability(entry, Some(why)));
+    Value::Array(open.chain(closed).collect())
+}
+
+fn vulnerability(entry: &Vulnerability, why: Option<&Suppressed>) -> Value {
+    let analysis = match why {
+        Some(why) => {
+            let state = match why.status.as_str() {
+                "not_affected" => "not_affected",
+                "fixed" => "resolved",
+                _ => "exploitable",
+            };
+            json!({"state": state, "detail": format!("{} ({})", why.reason, why.by)})
+        }
+        None if entry.state == FixState::UnderInvestigation => json!({"state": "in_triage"}),
+        None => json!({"state": "exploitable"}),
+    };
+    let ratings: Vec<Value> = entry
+        .scores
+        .iter()
+        .map(|score| {
+            let method = match score.version.as_str() {
+                "4.0" => "CVSSv4",
+                "3.1" => "CVSSv31",
+                "3.0" => "CVSSv3",
+                _ => "CVSSv2",
+            };
+            json!({"source": {"name": score.by}, "method": method, "score": score.score, "vector": score.vector})
+        })
+        .chain(std::iter::once(json!({
+            "source": {"name": entry.rated_by},
+            "severity": match entry.rating { Rating::Negligible => "info", other => other.name() },
+        })))
+        .collect();
+    let references: Vec<Value> = entry
+        .aliases
+        .iter()
+        .map(|id| json!({"id": id, "source": {"name": id.split('-').next().unwrap_or_default()}}))
+        .collect();
+    let cwes: Vec<u32> = entry
+        .cwes
+        .iter()
+        .filter_map(|cwe| cwe.strip_prefix("CWE-").and_then(|number| number.parse().ok()))
+        .collect();
+    let package = if entry.package.is_empty() { &entry.name } else { &entry.package };
+    let mut out = json!({
+        "id": entry.id,
+        "references": references,
+        "ratings": ratings,
+        "cwes": cwes,
+        "analysis": analysis,
+        "affects": [{"ref": package}],
+    });
+    if let Value::Object(fields) = &mut out {
+        let detail = if entry.title.is_empty() { &entry.description } else { &entry.title };
+        if !detail.is_empty() {
+            fields.insert("description".to_owned(), detail.clone().into());
+        }
+        if entry.published.contains('T') {
+            fields.insert("published".to_owned(), entry.published.clone().into());
+        }
+        if !entry.fixed.is_empty() {
+            let advice = format!("Update {} to {} or newer.", entry.name, entry.fixed);
+            fields.insert("recommendation".to_owned(), advice.into());
+        }
+    }
+    out
+}
