@@ -1,10 +1,15 @@
 //! The secret detectors and the malware rules. The first byte picks. No hit may show the secret that was planted.
 #![no_main]
 
+use std::collections::BTreeSet;
+
 use haechi_fuzz::choice;
 use haechi_image::dangers::malware::{self, Rules};
 use haechi_image::dangers::secrets::{self, Detectors, Hit};
 use libfuzzer_sys::fuzz_target;
+
+/// Base32 (RFC 4648).
+const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 const PATHS: [&str; 12] = [
     "app/.env",
@@ -40,7 +45,8 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(detectors.scan_value(name, value), hits);
             sane(&hits, 0);
         }
-        14..18 => planted(detectors, content),
+        14..17 => planted(detectors, content),
+        17 => alone(detectors, content),
         _ => {
             let rules = Rules::embedded().expect("a test rules that out");
             let _ = malware::is_candidate("usr/bin/a", 0o755, content.get(..4096).unwrap_or(content));
@@ -59,7 +65,6 @@ fn sane(hits: &[Hit], lines: usize) {
 
 /// Plants a secret between hostile bytes.
 fn planted(detectors: &Detectors, content: &[u8]) {
-    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let Some((seed, rest)) = content.split_at_checked(17) else { return };
     let body: String = seed[1..].iter().map(|&b| char::from(LETTERS[usize::from(b) % 32])).collect();
     let secret = match seed[0] % 4 {
@@ -78,4 +83,23 @@ fn planted(detectors: &Detectors, content: &[u8]) {
     for hit in detectors.scan("app/.env", &text) {
         assert!(!hit.preview.contains(secret_part), "{hit:?} shows {secret}");
     }
+}
+
+/// A key on a line of its own is found whatever text is around it.
+fn alone(detectors: &Detectors, content: &[u8]) {
+    let Some((seed, rest)) = content.split_at_checked(16) else { return };
+    let body: String = seed.iter().map(|&b| char::from(LETTERS[usize::from(b) % 32])).collect();
+    let distinct: BTreeSet<u8> = body.bytes().collect();
+    // Few letters, or words, look like a placeholder; bytes of no text like UTF-16.
+    let words = ["XXXX", "TODO", "EXAMPLE", "DUMMY", "ABCD", "234"];
+    let is_text = rest.iter().all(|&b| (9..0x7f).contains(&b));
+    if distinct.len() < 12 || words.iter().any(|word| body.contains(word)) || !is_text {
+        return;
+    }
+    let (before, after) = rest.split_at(rest.len() / 2);
+    let text = [before, b"\nAKIA", body.as_bytes(), b"\n", after].concat();
+    let line = before.iter().filter(|&&b| b == b'\n').count() + 2;
+    let hits = detectors.scan("app/a.txt", &text);
+    let many = hits.iter().filter(|hit| hit.detector == "aws-access-key").count() >= 100;
+    assert!(many || hits.iter().any(|hit| hit.line as usize == line), "AKIA{body} is not found: {hits:?}");
 }

@@ -65,15 +65,16 @@ fn is_json(content: &[u8]) {
 
 fn received(mut source: &[u8]) {
     let mut contents = Contents::default();
+    let mut layers = Vec::new();
     for _ in 0..64 {
         let Ok(Some(item)) = worker::receive(&mut source) else { break };
         if let Item::Layer(_, layer) = &item {
-            let layers = [(**layer).clone()];
-            // What a taken-over worker claims must not make the parent fall over.
-            let _ = merge::merge(&layers, None, ScanSubject::default());
+            layers.push((**layer).clone());
         }
         contents.add(item, |_| None);
     }
+    // What a worker claims that was taken over must not make the parent fall over.
+    let _ = merge::merge(&layers, None, ScanSubject::default());
     let _ = contents.assemble(None, "linux/amd64");
 }
 

@@ -129,9 +129,13 @@ pub fn check(readers: &[&'static Reader], place: Place, content: &[u8]) {
         };
         let (result, found) = run();
         assert_eq!(run(), (result.clone(), found.clone()), "{} is not the same twice", reader.name);
-        if place.json && result.is_ok() && found.unread.is_empty() {
-            let text = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-            let valid = serde_json::from_slice::<serde_json::Value>(text);
+        // Programs and archives are known by their content, whatever the name is.
+        let by_name = !["program", "Java archive"].contains(&reader.name);
+        if place.json && by_name && result.is_ok() && found.unread.is_empty() {
+            // Broken UTF-8 inside a string costs nothing but that text.
+            let text = String::from_utf8_lossy(content);
+            let text = text.trim_start_matches('\u{feff}');
+            let valid = serde_json::from_str::<serde::de::IgnoredAny>(text);
             assert!(valid.is_ok(), "{} took what is no JSON: {valid:?}", reader.name);
         }
         for package in &found.packages {

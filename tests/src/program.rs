@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use haechi_core::Report;
@@ -16,6 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The clone.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The folder that cargo builds into: what costs time to make is kept there.
+pub fn target() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(3).unwrap().to_owned()
 }
 
 /// The program under test: beside the tests, or where `HAECHI_BIN` says.
@@ -33,7 +40,17 @@ pub fn binary() -> PathBuf {
 pub struct Haechi {
     command: Command,
     dir: TempDir,
+    input: Option<Stdio>,
     _copy: Option<TempDir>,
+}
+
+/// One that runs.
+pub struct Running {
+    child: Child,
+    begin: Instant,
+    out: PathBuf,
+    err: PathBuf,
+    line: String,
 }
 
 /// How it ended and what it said.
@@ -85,7 +102,7 @@ impl Haechi {
             .env("HAECHI_DATA_DIR", dir.path().join("data"))
             .env("HAECHI_POLICY", policy)
             .current_dir(dir.path());
-        Self { command, dir, _copy: copy }
+        Self { command, dir, input: None, _copy: copy }
     }
 
     /// Its own folder, where it runs.
@@ -110,9 +127,16 @@ impl Haechi {
         self
     }
 
-    /// Uses the lab's policy.
+    /// Uses the lab's policy, and the lab's feed as vulnerability database.
     pub fn lab_policy(self) -> Self {
         let policy = repository().join("lab/policy.toml");
+        let database = lab_database().join("vulns");
+        let mine = self.dir().join("data/vulns");
+        fs::create_dir_all(&mine).unwrap();
+        for file in fs::read_dir(database).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), mine.join(file.file_name())).unwrap();
+        }
         self.env("HAECHI_POLICY", policy)
     }
 
@@ -122,41 +146,85 @@ impl Haechi {
         quiet.spawn().unwrap()
     }
 
-    /// Runs it to its end. Files instead of pipes: what it says is never too much.
+    /// Gives it something to read on stdin.
+    pub fn input(mut self, from: impl Into<Stdio>) -> Self {
+        self.input = Some(from.into());
+        self
+    }
+
+    /// Runs it to its end.
     pub fn run(&mut self) -> Done {
+        self.begin().end()
+    }
+
+    /// Starts it. Files instead of pipes: what it says is never too much.
+    pub fn begin(&mut self) -> Running {
         let out = self.dir.path().join("stdout");
         let err = self.dir.path().join("stderr");
         self.command
-            .stdin(Stdio::null())
+            .stdin(self.input.take().unwrap_or_else(Stdio::null))
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&err).unwrap());
-        let begin = Instant::now();
-        let mut child = self.command.spawn().expect("haechi can be started");
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if begin.elapsed() > PATIENCE {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                let said = fs::read_to_string(err).unwrap_or_default();
-                panic!("{:?} did not end within {PATIENCE:?}: {said}", self.command);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-        Done {
-            code: status.code().unwrap_or(-1),
-            stdout: read(out),
-            stderr: read(err),
-            took: begin.elapsed(),
-        }
+        let child = self.command.spawn().expect("haechi can be started");
+        let line = format!("{:?}", self.command);
+        Running { child, begin: Instant::now(), out, err, line }
     }
 
     /// Runs it and reads its JSON report.
     pub fn report(&mut self) -> Report<String> {
         self.run().report()
     }
+}
+
+impl Running {
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end, and looks at it meanwhile.
+    pub fn watched(mut self, mut look: impl FnMut(u32)) -> Done {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if self.begin.elapsed() > PATIENCE {
+                self.child.kill().unwrap();
+                self.child.wait().unwrap();
+                let said = fs::read_to_string(self.err).unwrap_or_default();
+                panic!("{} did not end within {PATIENCE:?}: {said}", self.line);
+            }
+            look(self.child.id());
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        Done {
+            code: status.code().unwrap_or(-1),
+            stdout: read(self.out),
+            stderr: read(self.err),
+            took: self.begin.elapsed(),
+        }
+    }
+
+    /// Waits for its end.
+    pub fn end(self) -> Done {
+        self.watched(|_| ())
+    }
+}
+
+/// The processes that a process started, any thread of it.
+pub fn children(id: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 impl Done {
@@ -193,4 +261,17 @@ fn head(text: &str) -> String {
 fn open(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A data folder with the vulnerability database made of the lab's feed, once for all tests of a program.
+fn lab_database() -> &'static Path {
+    static DATABASE: LazyLock<TempDir> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let feeds = repository().join("lab/feeds");
+        let mut update = Haechi::new(&["db", "update", "--from"]);
+        update.command.arg(feeds).env("HAECHI_DATA_DIR", dir.path());
+        update.run().must_end_with(0);
+        dir
+    });
+    DATABASE.path()
 }

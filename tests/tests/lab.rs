@@ -8,12 +8,11 @@ use haechi_core::{Cause, Finding, Report, Status, SubjectKind};
 use haechi_tests::{Haechi, docker, lab, repository};
 use serde_json::Value;
 
-/// The items whose evidence may need rooms that do not exist yet (image scan, database, monitor).
-const LATER: [&str; 10] =
-    ["1.2", "1.3", "4.3", "4.4", "4.8", "4.10", "4.11", "5.22", "5.23", "5.27"];
+/// The items whose evidence may need a room that does not exist yet (the monitor) or something that is not here (a
+/// registry, a signature, the feed of this host's distribution).
+const LATER: [&str; 5] = ["1.2", "1.3", "5.22", "5.23", "5.27"];
 /// The same items of the newer benchmark.
-const LATER_1_6: [&str; 12] =
-    ["1.2.1", "1.2.2", "4.2", "4.3", "4.4", "4.8", "4.10", "4.11", "4.12", "5.23", "5.24", "5.28"];
+const LATER_1_6: [&str; 7] = ["1.2.1", "1.2.2", "4.2", "4.12", "5.23", "5.24", "5.28"];
 
 fn verify(benchmark: &str) -> Report<String> {
     Haechi::new(&["verify", "--benchmark", benchmark, "--format", "json"]).lab_policy().report()
@@ -69,9 +68,10 @@ fn is_ours(finding: &Finding<String>) -> bool {
     ours || !matches!(finding.subject.kind, SubjectKind::Container | SubjectKind::Image)
 }
 
-/// Only what a later room decides may be open, and it says which room.
+/// Only what these items need may be open, and it says what is missing.
 fn open_only(report: &Report<String>, later: &[&str]) {
-    let rooms = [Cause::NeedsImageScan, Cause::NeedsDatabase, Cause::NeedsMonitor];
+    let rooms =
+        [Cause::NeedsImageScan, Cause::NeedsDatabase, Cause::NeedsMonitor, Cause::Missing];
     let mut wrong = Vec::new();
     for item in &report.items {
         for finding in item.findings.iter().filter(|f| f.status == Status::Unverified && is_ours(f))

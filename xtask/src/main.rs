@@ -20,7 +20,9 @@ usage: cargo xtask <command>
   verify [-- OPTIONS]     prepare this machine, build Haechi, verify this host, write haechi-report.html
   test                    prepare this machine, then every test, on real containers
   lab up|down|status|docs containers, images, networks and volumes that break and keep the rules
-  bench                   time, processor and memory of a verification of 1, 30 and 100 containers
+  bench [containers|images|database] [--syft PROGRAM]
+                          time, processor and memory: of a verification of 1, 30 and 100 containers, of scans of
+                          images (beside syft), of a database of full size; without a word, all three
   tidy                    what no compiler looks at: documents, texts, files
 
 Exit codes: 0 it did what it says (verify: the verification ran, whatever it found),
@@ -36,9 +38,10 @@ fn main() -> ExitCode {
         ["lab", "down"] => lab::down(),
         ["lab", "status"] => lab::status(),
         ["lab", "docs"] => lab::write_docs(),
-        ["bench"] => bench::run(),
+        ["bench", rest @ ..] => bench::run(rest),
         ["tidy"] => tidy::run(),
         ["measure", program, rest @ ..] => measure::run(program, rest),
+        ["measure-tree", program, rest @ ..] => measure::run_tree(program, rest),
         ["help" | "--help" | "-h"] => {
             say(USAGE);
             return ExitCode::SUCCESS;

@@ -15,11 +15,18 @@ use jiff::Timestamp;
 /// Longest list of one fact; the count of the rest is its last entry.
 const LIST_MAX: usize = 2000;
 
+/// Most vulnerabilities of one image that are kept; the largest images have some thousands.
+const VULNERABILITIES_MAX: usize = 20_000;
+
 /// Fills an image's facts, and gives the gaps that go with them.
 pub fn fill(image: &mut Image, report: &ImageReport, now: Timestamp) -> Vec<Gap> {
     let scan = &report.scan;
     let id = image.id.clone().unwrap_or_default();
-    image.scan = Some(facts(report, now));
+    let mut facts = facts(report, now);
+    // What was never in a registry has no signature there; others are not asked for theirs yet.
+    let local = image.digests.as_ref().is_some_and(Vec::is_empty);
+    facts.signature = local.then(|| "none".to_owned());
+    image.scan = Some(facts);
     let mut gaps = Vec::new();
     let mut gap = |fact: &str, cause: Cause, detail: String| {
         gaps.push(Gap {
@@ -30,6 +37,10 @@ pub fn fill(image: &mut Image, report: &ImageReport, now: Timestamp) -> Vec<Gap>
             detail,
         });
     };
+    if !local {
+        let detail = "this version of Haechi does not verify signatures in registries";
+        gap("signature", Cause::NeedsImageScan, detail.into());
+    }
     for part in Part::ALL {
         let Some(problem) = scan.problems.iter().find(|p| p.affects.contains(&part)) else { continue };
         let cause = match problem.kind {
@@ -40,6 +51,10 @@ pub fn fill(image: &mut Image, report: &ImageReport, now: Timestamp) -> Vec<Gap>
         for fact in part_facts(part) {
             gap(fact, cause, detail.clone());
         }
+    }
+    let found = report.assessment.vulnerabilities.len();
+    if found > VULNERABILITIES_MAX {
+        gap("vulnerabilities", Cause::Missing, format!("only {VULNERABILITIES_MAX} of {found} are kept"));
     }
     if let Some(undecided) = report.assessment.undecided.first() {
         let more = report.assessment.undecided.len() - 1;
@@ -79,7 +94,7 @@ fn facts(report: &ImageReport, now: Timestamp) -> ImageScan {
             format!("{} in {}{gone}", hit.rule, hit.path)
         }))),
         world_writable: Some(limited(scan.world_writable.iter().map(|file| file.path.clone()))),
-        vulnerabilities: Some(vulnerabilities.iter().take(LIST_MAX).map(vulnerability).collect()),
+        vulnerabilities: Some(vulnerabilities.iter().take(VULNERABILITIES_MAX).map(vulnerability).collect()),
         safety: Some(report.verdict.safety.name().to_owned()),
         layers: Some(
             scan.layers

@@ -9,7 +9,6 @@ mod exit;
 mod failure;
 mod output;
 mod setting;
-mod stub;
 
 use std::process::ExitCode;
 

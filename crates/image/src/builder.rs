@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use haechi_core::inventory::{Part, Problem, ProblemKind};
 
 use crate::dangers::malware::{self, Rules};
-use crate::dangers::secrets::{self, Detectors};
+use crate::dangers::secrets::{self, Detectors, WINDOW_OVERLAP};
 use crate::hash::{Plan, Sums};
 use crate::layer::{LayerScan, Node, NodeKind, RuleHit, SecretHit};
 use crate::reader::{Found, Meta, Reader};
@@ -24,10 +24,13 @@ const HITS_MAX: usize = 10_000;
 const CONTENT_MAX: u64 = 8 << 30;
 /// First bytes that readers decide by.
 const HEAD: usize = 4096;
-/// A larger file is looked through for secrets in its first part only.
-const SECRETS_MAX: usize = 8 << 20;
-/// What malware rules see of a file.
-const MALWARE_MAX: usize = 64 << 20;
+/// A larger file is looked through for secrets window by window.
+const WINDOW: usize = 8 << 20;
+/// What lies beyond this in a file is not looked through for secrets, and that is said.
+const SECRETS_MAX: u64 = 2 << 30;
+/// What malware rules see of a file; they need it whole. The largest programs (`dockerd`, `node`, `kubelet`) have some
+/// 130 MB. Of a larger file it is said.
+const MALWARE_MAX: usize = 256 << 20;
 /// The buffer is given back when it grew beyond this.
 const BUFFER_KEEP: usize = 8 << 20;
 /// Bytes read at once while only checksums are wanted.
@@ -132,6 +135,11 @@ impl<'t> Builder<'t> {
         self.layer.opaque.push(path);
     }
 
+    /// A file that has capabilities.
+    pub fn capable(&mut self, path: String) {
+        self.layer.capable.push(path);
+    }
+
     /// Anything but a file.
     pub fn node(&mut self, meta: &Meta<'_>, kind: NodeKind) {
         self.plan.learn(meta.path);
@@ -224,7 +232,7 @@ impl<'t> Builder<'t> {
             }
         }
         if secrets {
-            wanted = wanted.max(meta.size.min(SECRETS_MAX as u64));
+            wanted = wanted.max(meta.size.min(WINDOW as u64));
         }
         if malware {
             wanted = wanted.max(meta.size.min(MALWARE_MAX as u64));
@@ -233,14 +241,16 @@ impl<'t> Builder<'t> {
         let more = wanted.saturating_sub(buffer.len() as u64);
         (&mut *content).take(more).read_to_end(buffer)?;
         hasher.update(buffer);
-        let rest = drain(content, meta.size, buffer.len() as u64, &mut hasher)?;
+        let mut at = buffer.len() as u64;
+        if secrets {
+            self.secrets(meta, buffer, 0);
+            at = self.windows(meta, content, buffer, &mut hasher)?;
+        }
+        let rest = drain(content, meta.size, at, &mut hasher)?;
         for reader in readers {
             if meta.size <= reader.size_max {
                 self.run(reader, meta, buffer);
             }
-        }
-        if secrets {
-            self.secrets(meta, buffer);
         }
         if malware {
             self.malware(meta, buffer);
@@ -261,18 +271,56 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn secrets(&mut self, meta: &Meta<'_>, content: &[u8]) {
-        let part = content.get(..SECRETS_MAX).unwrap_or(content);
+    /// Looks for secrets in what the buffer does not hold of a file. Returns how far it got.
+    fn windows(
+        &mut self,
+        meta: &Meta<'_>,
+        content: &mut dyn Read,
+        begun: &[u8],
+        hasher: &mut crate::hash::Hasher,
+    ) -> io::Result<u64> {
+        let mut at = begun.len() as u64;
+        let end = meta.size.min(SECRETS_MAX);
+        let cut = begun.len().saturating_sub(WINDOW_OVERLAP);
+        let (before, kept) = begun.split_at(cut);
+        let mut lines = if at < end { lines(before) } else { 0 };
+        let mut window = kept.to_vec();
+        while at < end {
+            let kept = window.len();
+            let step = (WINDOW as u64).min(end - at);
+            let count = (&mut *content).take(step).read_to_end(&mut window)? as u64;
+            hasher.update(window.get(kept..).unwrap_or_default());
+            self.secrets(meta, &window, lines);
+            at += count;
+            if count < step {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let cut = window.len().saturating_sub(WINDOW_OVERLAP);
+            lines = lines.saturating_add(self::lines(window.get(..cut).unwrap_or_default()));
+            window.drain(..cut);
+        }
+        if at < meta.size {
+            let detail = format!("only its first {at} bytes were looked through for secrets");
+            self.problem(ProblemKind::Limit, meta.path, detail, &[Part::Secrets]);
+        }
+        Ok(at)
+    }
+
+    /// Looks for secrets in a part of a file that has this many lines before it. What two windows share may be found
+    /// twice; when layers are merged, one of two equal ones goes.
+    fn secrets(&mut self, meta: &Meta<'_>, part: &[u8], lines: u32) {
         for hit in self.tools.detectors.scan(meta.path, part) {
             if self.layer.secrets.len() >= HITS_MAX {
                 let detail = format!("more than {HITS_MAX} secrets; the rest is not listed");
                 return self.problem(ProblemKind::Limit, meta.path, detail, &[Part::Secrets]);
             }
+            // Without lines there are none to add to.
+            let line = if hit.line == 0 { 0 } else { hit.line.saturating_add(lines) };
             self.layer.secrets.push((
                 meta.path.to_owned(),
                 SecretHit {
                     detector: hit.detector,
-                    line: hit.line,
+                    line,
                     preview: hit.preview,
                     severity: hit.severity,
                 },
@@ -282,6 +330,10 @@ impl<'t> Builder<'t> {
 
     fn malware(&mut self, meta: &Meta<'_>, content: &[u8]) {
         let part = content.get(..MALWARE_MAX).unwrap_or(content);
+        if meta.size > part.len() as u64 {
+            let detail = format!("only its first {} bytes were looked through for malware", part.len());
+            self.problem(ProblemKind::Limit, meta.path, detail, &[Part::Malware]);
+        }
         match self.tools.rules.scan(part) {
             Ok(hits) => {
                 for hit in hits.into_iter().take(HITS_MAX.saturating_sub(self.layer.malware.len())) {
@@ -300,6 +352,11 @@ impl<'t> Builder<'t> {
             }
         }
     }
+}
+
+/// Ends of lines.
+fn lines(part: &[u8]) -> u32 {
+    u32::try_from(memchr::memchr_iter(b'\n', part).count()).unwrap_or(u32::MAX)
 }
 
 /// Feeds what is left of a file to the checksums; false if it is too large to be read to the end.

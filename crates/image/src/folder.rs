@@ -49,7 +49,8 @@ impl Level {
     /// Names are sorted, so that the same folder always gives the same result.
     fn new(folder: OwnedFd, path: String) -> io::Result<Self> {
         let mut names = Vec::new();
-        for entry in Dir::read_from(&folder)? {
+        // A second descriptor for the listing: opening the folder anew is a system call that the sandbox refuses.
+        for entry in Dir::new(folder.try_clone()?)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
@@ -77,10 +78,14 @@ fn walk(root: OwnedFd, only: &[String], builder: &mut Builder<'_>) -> Result<(),
         if !only.is_empty() && !only.iter().any(|wanted| is_on_way(&path, wanted)) {
             continue;
         }
-        let Ok(stat) = rustix::fs::statat(&level.folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)
-        else {
+        let stat = match rustix::fs::statat(&level.folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
             // Gone since the folder was listed: a running system is never still.
-            continue;
+            Err(rustix::io::Errno::NOENT) => continue,
+            Err(error) => {
+                unread(builder, &path, &error.into());
+                continue;
+            }
         };
         let meta = meta(&path, &stat);
         let kind = FileType::from_raw_mode(stat.st_mode);
@@ -96,7 +101,11 @@ fn walk(root: OwnedFd, only: &[String], builder: &mut Builder<'_>) -> Result<(),
             FileType::Directory => {
                 builder.node(&meta, NodeKind::Directory);
                 if stat.st_dev != device {
-                    builder.problem(ProblemKind::Unsupported, &path, "another file system; not read".into(), &[]);
+                    // What the kernel shows there is no part of the system; a disk of its own for /var or /opt is.
+                    let kernels = ["proc", "sys", "dev", "run"].contains(&path.as_str());
+                    let affects: &[Part] = if kernels { &[] } else { &Part::ALL };
+                    let detail = "another file system; not read".to_owned();
+                    builder.problem(ProblemKind::Unsupported, &path, detail, affects);
                     continue;
                 }
                 if depth >= DEPTH_MAX || path.len() > PATH_MAX {

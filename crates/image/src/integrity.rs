@@ -1,13 +1,14 @@
 //! Packaged files against their packages' records: who owns what, and what was altered since.
 //!
-//! A file whose checksum was not computed, or whose package gives none, is neither altered nor whole: it is left out.
+//! A file whose package gives no checksum is neither altered nor whole: it is left out. One whose checksum was not
+//! computed is a problem of the image.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use haechi_core::inventory::{AlteredFile, Change, Package, PackageKind};
+use haechi_core::inventory::{AlteredFile, Change, Package, PackageKind, Part, Problem, ProblemKind};
 
 use crate::merge::Shown;
-use crate::reader::{Found, OwnedFile};
+use crate::reader::{Digest, Found, OwnedFile};
 use crate::tree::LeafKind;
 
 /// Documentation that slim images leave out; nobody misses it.
@@ -26,6 +27,8 @@ const LEFT_OUT: [&str; 7] = [
 pub struct Integrity {
     /// Files that are not as their package left them.
     pub altered: Vec<AlteredFile>,
+    /// That there are files which could not be compared, although their packages have checksums for them.
+    pub unknown: Option<Problem>,
 }
 
 /// Gives each package its files, and compares them.
@@ -51,6 +54,7 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
     }
     let mut out = Integrity::default();
     let mut seen = BTreeSet::new();
+    let mut unknown: Option<(String, u32, usize)> = None;
     for package in packages {
         let Some(files) = owned.get(&(package.kind, agreed(package.kind, &package.name))) else { continue };
         for file in files.values() {
@@ -65,16 +69,35 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
                 }
                 continue;
             };
-            let LeafKind::File(sums) = leaf.kind else { continue };
+            let LeafKind::File(sums) = leaf.kind else {
+                // A checksum of a file, and no file there any more. Those of apk may be of a link itself.
+                let was_file = file.digest.is_some() && !file.config;
+                let is_new = was_file && package.kind == PackageKind::Deb && path == file.path;
+                if is_new && seen.insert(real.to_owned()) {
+                    out.altered.push(altered(real, package, Change::Changed, Some(leaf.layer)));
+                }
+                continue;
+            };
             package.files.push(real.to_owned());
             let matches = sums.zip(file.digest.as_ref()).and_then(|(sums, digest)| sums.matches(digest));
             if matches == Some(false) && !file.config && seen.insert(real.to_owned()) {
                 out.altered.push(altered(real, package, Change::Changed, Some(leaf.layer)));
             }
+            let comparable = file.digest.as_ref().is_some_and(|digest| *digest != Digest::Other);
+            if matches.is_none() && comparable && !file.config {
+                unknown.get_or_insert_with(|| (real.to_owned(), leaf.layer, 0)).2 += 1;
+            }
         }
         package.files.sort();
         package.files.dedup();
     }
+    out.unknown = unknown.map(|(place, layer, count)| Problem {
+        kind: ProblemKind::Unsupported,
+        place,
+        layer: Some(layer),
+        detail: format!("{count} files, this one first, could not be compared with their packages' checksums"),
+        affects: vec![Part::Files],
+    });
     out
 }
 

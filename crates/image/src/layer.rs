@@ -24,6 +24,9 @@ pub struct LayerScan {
     pub whiteouts: Vec<String>,
     /// Folders whose lower content it hides.
     pub opaque: Vec<String>,
+    /// Files with capabilities of their own (`security.capability`, capabilities(7)): as good as setuid.
+    #[serde(default)]
+    pub capable: Vec<String>,
     /// What readers found, by path.
     pub found: Vec<(String, Found)>,
     /// Secrets, by path.

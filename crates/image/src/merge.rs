@@ -20,7 +20,7 @@ use crate::{integrity, purl};
 
 /// Where package databases are when nobody hides them. If a link leads from here to a file that no reader took for a
 /// database, packages are in doubt.
-const DATABASES: [&str; 8] = [
+const DATABASES: [&str; 11] = [
     "var/lib/dpkg/status",
     "lib/apk/db/installed",
     "usr/lib/apk/db/installed",
@@ -29,6 +29,9 @@ const DATABASES: [&str; 8] = [
     "var/lib/rpm/rpmdb.sqlite",
     "usr/lib/sysimage/rpm/rpmdb.sqlite",
     "usr/lib/sysimage/rpm/Packages.db",
+    "usr/lib/sysimage/rpm/Packages",
+    "usr/share/rpm/rpmdb.sqlite",
+    "usr/share/rpm/Packages",
 ];
 /// Most characters of a build step that are kept.
 const STEP_MAX: usize = 300;
@@ -53,10 +56,11 @@ pub fn merge(layers: &[LayerScan], config: Option<&Config>, subject: ScanSubject
     let distro = distro(&shown);
     let mut packages = packages(&shown);
     let files = integrity::check(&shown, &mut packages);
-    drop_owned_programs(&mut packages);
+    drop_owned_programs(&mut packages, &files.altered);
     problems.extend(hidden_databases(&shown));
     problems.extend(unknown_distro(distro.as_ref(), &packages));
     problems.extend(no_database(distro.as_ref(), &packages));
+    problems.extend(nothing_known(&tree, &packages));
     leave_to_distribution(&mut problems, &packages, &files.altered);
     for package in &mut packages {
         package.purl = purl::of(package, distro.as_ref());
@@ -68,7 +72,8 @@ pub fn merge(layers: &[LayerScan], config: Option<&Config>, subject: ScanSubject
         .filter(|p| p.kind.is_distribution())
         .flat_map(|p| p.files.iter().map(|f| (f.as_str(), p.name.as_str())))
         .collect();
-    let (setid_files, world_writable) = dangerous(&tree, &owner);
+    let (setid_files, world_writable) = dangerous(&shown, &owner);
+    problems.extend(files.unknown);
     let (mut secrets, mut malware) = (Vec::new(), Vec::new());
     for (number, layer) in (0..).zip(layers) {
         secrets.extend(layer.secrets.iter().map(|(path, hit)| Secret {
@@ -215,18 +220,26 @@ fn packages(shown: &Shown<'_>) -> Vec<Package> {
     packages
 }
 
-/// A program that a distribution package owns is that package, not another one.
-fn drop_owned_programs(packages: &mut Vec<Package>) {
-    let owned: HashSet<String> = packages
-        .iter()
-        .filter(|p| p.kind.is_distribution())
-        .flat_map(|p| p.files.iter().cloned())
-        .collect();
+/// A program that a distribution package owns is that package, not another one, unless something else was put there.
+fn drop_owned_programs(packages: &mut Vec<Package>, altered: &[AlteredFile]) {
+    let owned: HashSet<String> = as_left(packages, altered).into_iter().map(str::to_owned).collect();
     packages.retain(|p| p.kind != PackageKind::Generic || !owned.contains(&p.path));
 }
 
 fn hidden_databases(shown: &Shown<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
+    // Where `/etc/os-release` leads is what programs believe; another file may be what was read.
+    if let Some(real) = shown.tree.resolve("etc/os-release")
+        && files::precedence(&real).is_none()
+    {
+        problems.push(Problem {
+            kind: ProblemKind::UnknownDistro,
+            place: "etc/os-release".into(),
+            layer: shown.tree.get(&real).map(|leaf| leaf.layer),
+            detail: format!("a link leads it to {real}, which was not read"),
+            affects: vec![Part::Packages],
+        });
+    }
     for database in DATABASES {
         let Some(real) = shown.tree.resolve(database) else { continue };
         let leaf = shown.tree.get(&real);
@@ -275,16 +288,38 @@ fn no_database(distro: Option<&Distro>, packages: &[Package]) -> Option<Problem>
     })
 }
 
-/// A program or archive that says nothing of what it is made of is no gap if a distribution's package owns it and it
-/// is as that left it: the distribution's data speak for it.
-fn leave_to_distribution(problems: &mut Vec<Problem>, packages: &[Package], altered: &[AlteredFile]) {
+/// Programs, and not one package: nothing says what they are made of, so nothing can be said of their flaws.
+fn nothing_known(tree: &Tree<'_>, packages: &[Package]) -> Option<Problem> {
+    if !packages.is_empty() {
+        return None;
+    }
+    let (path, leaf) = tree
+        .iter()
+        .find(|(_, leaf)| matches!(leaf.kind, LeafKind::File(_)) && leaf.mode & 0o111 != 0)?;
+    Some(Problem {
+        kind: ProblemKind::Absent,
+        place: path.to_owned(),
+        layer: Some(leaf.layer),
+        detail: "there are programs, and nothing in the image says what they are made of".into(),
+        affects: vec![Part::Packages],
+    })
+}
+
+/// Files of the distribution's packages that are as those left them.
+fn as_left<'a>(packages: &'a [Package], altered: &[AlteredFile]) -> HashSet<&'a str> {
     let changed: HashSet<&str> = altered.iter().map(|f| f.path.trim_start_matches('/')).collect();
-    let owned: HashSet<&str> = packages
+    packages
         .iter()
         .filter(|p| p.kind.is_distribution())
         .flat_map(|p| p.files.iter().map(String::as_str))
         .filter(|path| !changed.contains(path))
-        .collect();
+        .collect()
+}
+
+/// A program or archive that says nothing of what it is made of is no gap if a distribution's package owns it and it
+/// is as that left it: the distribution's data speak for it.
+fn leave_to_distribution(problems: &mut Vec<Problem>, packages: &[Package], altered: &[AlteredFile]) {
+    let owned = as_left(packages, altered);
     problems.retain(|problem| {
         let about_content = problem.kind == ProblemKind::Corrupt && problem.affects == [Part::Packages];
         !(about_content && owned.contains(problem.place.as_str()))
@@ -292,14 +327,19 @@ fn leave_to_distribution(problems: &mut Vec<Problem>, packages: &[Package], alte
 }
 
 fn dangerous(
-    tree: &Tree<'_>,
+    shown: &Shown<'_>,
     owner: &HashMap<&str, &str>,
 ) -> (Vec<DangerousFile>, Vec<DangerousFile>) {
     let (mut setid, mut writable) = (Vec::new(), Vec::new());
-    for (path, leaf) in tree.iter() {
+    // A capability gives a file some of root's rights, whoever runs it, as setuid gives all.
+    let capable: HashSet<(&str, u32)> = (0..)
+        .zip(shown.layers)
+        .flat_map(|(number, layer)| layer.capable.iter().map(move |path| (path.as_str(), number)))
+        .collect();
+    for (path, leaf) in shown.tree.iter() {
         let folder = leaf.kind == LeafKind::Directory;
         let file = matches!(leaf.kind, LeafKind::File(_));
-        let is_setid = file && leaf.mode & 0o6000 != 0;
+        let is_setid = file && (leaf.mode & 0o6000 != 0 || capable.contains(&(path, leaf.layer)));
         // Anyone may write into a folder like /tmp; the sticky bit keeps them from each other's files.
         let is_writable = leaf.mode & 0o002 != 0 && (file || folder && leaf.mode & 0o1000 == 0);
         if !is_setid && !is_writable {

@@ -68,8 +68,10 @@ fn entries(archive: &mut dyn Read, builder: &mut Builder<'_>) -> Result<(), Stop
                 continue;
             }
         };
+        let capable = is_capable(&mut entry)?;
         let header = entry.header();
         let kind = header.entry_type();
+        let old = header.as_old().linkflag == [0];
         let (mode, uid, gid) =
             (header.mode().unwrap_or(0) & 0o7777, header.uid().unwrap_or(0), header.gid().unwrap_or(0));
         let last = path.rsplit('/').next().unwrap_or_default();
@@ -86,12 +88,15 @@ fn entries(archive: &mut dyn Read, builder: &mut Builder<'_>) -> Result<(), Stop
             }
             continue;
         }
+        if capable {
+            builder.capable(path.clone());
+        }
         let size = sparse.as_ref().map_or(entry.size(), |map| map.size);
         let meta = Meta { path: &path, mode, uid, gid, size };
         match kind {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                // Old archives mark a folder only by its name.
-                if name.ends_with(b"/") {
+                // Archives from before POSIX mark a folder only by its name. Of today's types, engines make a file.
+                if old && name.ends_with(b"/") {
                     builder.node(&meta, NodeKind::Directory);
                     continue;
                 }
@@ -127,6 +132,20 @@ fn entries(archive: &mut dyn Read, builder: &mut Builder<'_>) -> Result<(), Stop
         }
     }
     Ok(())
+}
+
+/// Whether the headers give the file capabilities, as star, GNU tar and Go's archive/tar write them.
+fn is_capable<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<bool> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
+    for extension in extensions {
+        let extension = extension?;
+        let key = extension.key_bytes();
+        let key = key.strip_prefix(b"SCHILY.xattr.").or(key.strip_prefix(b"LIBARCHIVE.xattr."));
+        if key == Some(b"security.capability") && !extension.value_bytes().is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn join(parent: &str, name: &str) -> String {

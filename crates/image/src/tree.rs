@@ -59,6 +59,12 @@ impl<'a> Tree<'a> {
         let mut dangling = Vec::new();
         for node in &layer.nodes {
             let path = node.path.as_str();
+            if let NodeKind::Hardlink(target) = &node.kind
+                && let Some(leaf) = self.leaves.get_mut(target.as_str())
+            {
+                // Both are one file, and engines set the mode that the link's header says.
+                leaf.mode |= node.mode & 0o6000;
+            }
             let kind = match &node.kind {
                 NodeKind::File { sums, .. } => LeafKind::File(sums.as_deref()),
                 NodeKind::Symlink(target) => LeafKind::Symlink(target),
@@ -261,5 +267,16 @@ mod tests {
         assert!(tree.put(0, &base).is_empty());
         assert_eq!(tree.put(1, &top), ["c"]);
         assert!(tree.get("b").is_some_and(|leaf| leaf.kind == LeafKind::File(None)));
+    }
+
+    #[test]
+    fn setuid_by_a_hard_link_is_setuid_of_the_file() {
+        let mut base = layer(&[("a", file()), ("b", NodeKind::Hardlink("a".into()))]);
+        base.nodes[1].mode = 0o4755;
+        let gone = LayerScan { whiteouts: vec!["b".into()], ..LayerScan::default() };
+        let mut tree = Tree::default();
+        tree.put(0, &base);
+        tree.put(1, &gone);
+        assert_eq!(tree.get("a").map(|leaf| leaf.mode & 0o6000), Some(0o4000));
     }
 }

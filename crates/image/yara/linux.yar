@@ -1,4 +1,26 @@
-// Programs for Linux that do harm. Written from public knowledge of how they behave.
+// Programs for Linux that do harm. Written from public knowledge of how they behave. Examples are in `examples.yaml`.
+
+// A program (not a library) that is linked to run at any address: DT_FLAGS_1 (0x6ffffffb) has DF_1_PIE (0x08000000).
+// The loader of glibc refuses to preload such a file, so nobody can borrow the mark for a library. Its dynamic section
+// (PT_DYNAMIC, 2) is found through the program headers, which a stripped file has too. Little-endian only.
+private rule position_independent_program {
+    condition:
+        uint32(0) == 0x464c457f and uint8(5) == 1 and (
+            (uint8(4) == 2 and uint16(56) > 0 and uint16(56) < 64 and
+                for any i in (0..uint16(56) - 1) : (
+                    uint32(uint32(32) + i * 56) == 2 and
+                    for any j in (0..63) : (
+                        uint32(uint32(uint32(32) + i * 56 + 8) + j * 16) == 0x6ffffffb and
+                        uint32(uint32(uint32(32) + i * 56 + 8) + j * 16 + 8) & 0x08000000 != 0)))
+            or
+            (uint8(4) == 1 and uint16(44) > 0 and uint16(44) < 64 and
+                for any i in (0..uint16(44) - 1) : (
+                    uint32(uint32(28) + i * 32) == 2 and
+                    for any j in (0..63) : (
+                        uint32(uint32(uint32(28) + i * 32 + 4) + j * 8) == 0x6ffffffb and
+                        uint32(uint32(uint32(28) + i * 32 + 4) + j * 8 + 4) & 0x08000000 != 0)))
+        )
+}
 
 rule eicar_test_file {
     meta:
@@ -34,17 +56,15 @@ rule preload_rootkit {
         severity = "critical"
     strings:
         $a = "/proc/self/fd/%d"
-        $b = "readdir64"
+        $b = "readdir"
         $c = "/proc/self/stat"
         $d = "/proc/%s/stat"
         $e = "dlsym"
         $f = "Error in dlsym: %s"
         $g = "ld.so.preload"
-        // A program of the same ELF type names its loader near the start; a library does not.
-        $loader = /\/lib(32|64|x32)?\/ld-(linux|musl)/
     condition:
-        uint32(0) == 0x464c457f and uint16(16) == 3 and filesize < 2MB and not ($loader in (0..4096)) and $b and $e and
-        (($a and ($c or $d)) or ($f and $a) or ($g and $d))
+        uint32(0) == 0x464c457f and (uint16(16) == 3 or uint16be(16) == 3) and filesize < 2MB and
+        not position_independent_program and $b and $e and (($a and ($c or $d)) or ($f and $a) or ($g and $d))
 }
 
 rule backdoor_xorddos {

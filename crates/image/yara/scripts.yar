@@ -35,8 +35,8 @@ rule reverse_shell {
     strings:
         $a = /(ba|z|k|da)?sh -i [^\n]{0,20}\/dev\/(tcp|udp)\/[A-Za-z0-9.$\{-]{2,80}\/[0-9$]/
         $b = /exec [0-9]{1,3}<>\s?\/dev\/tcp\/[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\/[0-9]+/
-        $c = /\bn(c|cat) (-[a-z]+ )*-e \/bin\/(ba)?sh [0-9a-z]/
-        $d = /mkfifo \/tmp\/[a-z0-9]{1,8}\s?;[^\n]{0,80}\|\s?(\/bin\/)?(ba)?sh -i[^\n]{0,40}\|\s?n(c|cat) /
+        $c = /\bn(c|cat) [^\n]{0,80}-[a-z]{0,4}[ec] (\/usr)?(\/bin\/)?(ba|da|z)?sh\b/
+        $d = /mkfifo \/[a-zA-Z0-9._\/-]{1,60}\s?;[^\n]{0,80}\|\s?(\/bin\/)?(ba)?sh -i[^\n]{0,40}\|\s?n(c|cat) /
         $e = /socket\.socket\([^\n]{0,400}os\.dup2\([^\n]{0,400}(subprocess\.call|pty\.spawn)\(\[?["']\/bin\/(ba)?sh/
         $f = /use Socket;\$i=["'][^\n]{0,400}exec\(?\{?["']\/bin\/sh -i/
         $g = /fsockopen\([^\n]{0,120}(exec|proc_open|shell_exec)\(["']\/bin\/(ba)?sh -i/

@@ -9,7 +9,9 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
+use haechi_core::report::images::ImageLine;
 use haechi_core::{Lang, Report};
+use haechi_report::image::{self, ImageFormat};
 use haechi_report::{Format, Options, render_in_lang};
 
 type Done = Result<(), Box<dyn std::error::Error>>;
@@ -22,6 +24,16 @@ fn main() -> Done {
     for lang in [Lang::En, Lang::Ko] {
         write(&directory, "large", &common::large(containers).in_lang(lang), lang)?;
         write(&directory, "small", &common::small().in_lang(lang), lang)?;
+        let images = [common::images::bad(), common::images::clean(), common::images::unmatched()];
+        let mut report = common::small();
+        report.images = images.iter().map(ImageLine::of_report).collect();
+        haechi_core::report::images::sort(&mut report.images);
+        write(&directory, "with-images", &report.in_lang(lang), lang)?;
+        for (name, image) in ["image-bad", "image-clean", "image-unmatched"].iter().zip(&images) {
+            let path = directory.join(format!("{name}-{}.html", lang.code()));
+            let out = &mut BufWriter::new(File::create(path)?);
+            image::render(image, ImageFormat::Html, lang, &Options::default(), out)?;
+        }
     }
     if let Some(path) = arguments.next() {
         let report = serde_json::from_reader(BufReader::new(File::open(path)?))?;

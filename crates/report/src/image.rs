@@ -7,8 +7,8 @@
 mod csv;
 mod danger;
 mod html;
-mod list;
-mod markdown;
+pub(crate) mod list;
+pub(crate) mod markdown;
 mod sarif;
 mod table;
 pub(crate) mod view;

@@ -281,6 +281,9 @@ keys! {
     TOO_OLD = "image.too-old";
     IMAGE_LIST = "image.list";
     IMAGE_LIST_NONE = "image.list.none";
+    OPEN = "image.open";
+    SCANNED = "image.scanned";
+    REASON_UNDECIDED_MANY = "reason.undecided.many";
     DANGERS = "image.dangers";
     LAYERS_LEAD = "image.layers.lead";
     FLAW_SEARCH = "image.search";

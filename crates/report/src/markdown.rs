@@ -38,6 +38,7 @@ pub fn write(report: &Report<String>, lang: Lang, options: &Options, out: &mut d
     page.head()?;
     page.areas()?;
     page.failures()?;
+    crate::image::markdown::images(&report.images, page.labels, options, page.out)?;
     page.unverified()?;
     page.excepted()?;
     page.defaults()
@@ -232,7 +233,7 @@ impl Page<'_> {
 }
 
 /// Text in which nothing is markup.
-fn escape(raw: &str) -> String {
+pub(crate) fn escape(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for letter in visible(raw).chars() {
         match letter {
@@ -261,7 +262,7 @@ fn html(raw: &str) -> String {
 }
 
 /// A code span, fenced by more backticks than the text has in a row.
-fn code(raw: &str) -> String {
+pub(crate) fn code(raw: &str) -> String {
     let shown = visible(raw);
     let fence = "`".repeat(longest_run(&shown) + 1);
     let space =

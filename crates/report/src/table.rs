@@ -25,6 +25,8 @@ use crate::{Options, RenderError};
 const SUBJECTS_MAX: usize = 8;
 const UNVERIFIED_SUBJECTS_MAX: usize = 2;
 const GAPS_MAX: usize = 12;
+/// Images shown.
+const IMAGES_MAX: usize = 20;
 /// Lines shown of one piece of evidence.
 const SEEN_LINES_MAX: usize = 3;
 /// Commands shown of one check, moved checks shown of the score.
@@ -51,6 +53,7 @@ pub fn write(report: &Report<String>, lang: Lang, options: &Options, out: &mut d
     table.areas()?;
     table.movement()?;
     table.failures()?;
+    table.images()?;
     table.unverified()?;
     table.excepted()?;
     table.passes()?;
@@ -88,6 +91,31 @@ impl Table<'_> {
             }
         }
         Ok(())
+    }
+
+    fn images(&mut self) -> Done {
+        let images = &self.report.images;
+        if images.is_empty() {
+            return Ok(());
+        }
+        let about = images.len().to_string();
+        self.sheet.heading(self.labels.get(key::IMAGE_LIST), Style::Plain, &about)?;
+        let shown = if self.verbose { images.len() } else { IMAGES_MAX.min(images.len()) };
+        let lines = images.get(..shown).unwrap_or_default();
+        // The upgrade that removes most, and what could not be read.
+        crate::image::list::rows(&mut self.sheet, lines, &self.labels, |image| {
+            let problem = image
+                .problems
+                .first()
+                .map(|problem| format!("{}: {}", self.labels.get(key::OPEN), visible(problem)));
+            let fix = image.fixes.first().map(|fix| {
+                let upgrade =
+                    crate::image::words::upgrade(&fix.package, &fix.installed, &fix.fixed);
+                format!("{upgrade}: {}", self.labels.ratings(&fix.removes))
+            });
+            [fix, problem].into_iter().flatten().collect()
+        })?;
+        self.more(0, images.len().saturating_sub(shown))
     }
 
     fn unverified(&mut self) -> Done {

@@ -9,8 +9,11 @@ mod common;
 use std::path::PathBuf;
 
 use common::{large, small};
+use haechi_core::report::images::ImageLine;
+use haechi_core::verdict::ImageReport;
 use haechi_core::{Lang, Report, Snapshot};
-use haechi_report::{Format, Options, render, report_schema, snapshot_schema};
+use haechi_report::image::{self, ImageFormat};
+use haechi_report::{Format, Options, image_schema, render, report_schema, snapshot_schema};
 use serde_json::Value;
 
 fn written(report: &Report, format: Format, lang: Lang) -> Value {
@@ -30,7 +33,12 @@ fn assert_valid(schema: &Value, value: &Value) {
 #[test]
 fn committed_schemas_are_fresh() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema");
-    for (name, schema) in [("report-v1", report_schema()), ("snapshot-v1", snapshot_schema())] {
+    let schemas = [
+        ("image-report-v1", image_schema()),
+        ("report-v1", report_schema()),
+        ("snapshot-v1", snapshot_schema()),
+    ];
+    for (name, schema) in schemas {
         let path = directory.join(format!("{name}.json"));
         let fresh = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("HAECHI_BLESS").is_some() {
@@ -60,6 +68,21 @@ fn reports_fit_the_schema_and_are_read_back() {
 }
 
 #[test]
+fn image_reports_fit_the_schema_and_are_read_back() {
+    let images = common::images::bad();
+    let mut out = Vec::new();
+    image::render(&images, ImageFormat::Json, Lang::Ko, &Options::default(), &mut out).unwrap();
+    let json: Value = serde_json::from_slice(&out).unwrap();
+    assert_valid(&image_schema(), &json);
+    assert_eq!(serde_json::from_value::<ImageReport>(json).unwrap(), images);
+    let mut report = small();
+    report.images = vec![ImageLine::of_report(&images)];
+    let json = written(&report, Format::Json, Lang::En);
+    assert_valid(&report_schema(), &json);
+    assert_eq!(serde_json::from_value::<Report<String>>(json).unwrap(), report.in_lang(Lang::En));
+}
+
+#[test]
 fn a_snapshot_fits_the_schema() {
     let snapshot =
         Snapshot { schema: haechi_core::facts::SNAPSHOT_SCHEMA.into(), ..Snapshot::default() };
@@ -86,4 +109,24 @@ fn sarif_fits_its_standard() {
         let suppressed = results.iter().filter(|r| r.get("suppressions").is_some()).count();
         assert_eq!(suppressed as u64, small().summary.findings.excepted);
     }
+}
+
+#[test]
+fn sarif_of_an_image_fits_its_standard() {
+    let schema = include_str!("data/sarif-2.1.0.schema.json").replace("{2}]?$", "{2}$");
+    let schema = serde_json::from_str(&schema).unwrap();
+    let report = common::images::bad();
+    let mut out = Vec::new();
+    image::render(&report, ImageFormat::Sarif, Lang::Ko, &Options::default(), &mut out).unwrap();
+    let sarif: Value = serde_json::from_slice(&out).unwrap();
+    assert_valid(&schema, &sarif);
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    // Vulnerabilities, suppressed ones, malware, secrets, what was not read and not decided.
+    assert_eq!(results.len(), 10 + 1 + 1 + 2 + 1 + 1);
+    let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+    }
+    assert_eq!(results.iter().filter(|r| r.get("suppressions").is_some()).count(), 1);
 }

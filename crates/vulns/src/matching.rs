@@ -23,7 +23,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use haechi_core::finding::Cause;
-use haechi_core::inventory::{Package, Scan};
+use haechi_core::inventory::{Package, PackageKind, Scan};
 use haechi_core::vulnerability::{Assessment, DataSource, Suppressed, Undecided, Vulnerability};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -131,7 +131,7 @@ struct Decision {
 impl<'a> Matcher<'a> {
     fn run(&mut self) -> Result<(), LookupError> {
         let scan = self.scan;
-        let owners = owned::owners(&scan.packages);
+        let owners = owned::owners(scan);
         // Which distribution packages their own feeds really decide, for the languages' packages that they own.
         let mut answers: BTreeSet<usize> = BTreeSet::new();
         let owning: BTreeSet<usize> = owners.values().copied().collect();
@@ -193,6 +193,10 @@ impl<'a> Matcher<'a> {
         let Some(version) = subjects.first().map(|subject| subject.version.clone()) else {
             return Ok(Decision::not(Cause::Missing, "it states no version".to_owned()));
         };
+        if package.kind == PackageKind::Maven && !package.name.contains(':') {
+            let why = "it states no group, and without one advisories cannot be found".to_owned();
+            return Ok(Decision::not(Cause::Missing, why));
+        }
         let mut judged: Vec<Judged> = Vec::new();
         let mut doubts = Vec::new();
         for (order, ecosystem) in &ecosystems {

@@ -131,7 +131,15 @@ mod tests {
     fn flaw(id: &str, package: &str, fixed: &str, command: &str, rating: Rating) -> FlawLine {
         let (id, package, fixed, command) =
             (id.into(), package.into(), fixed.into(), command.into());
-        FlawLine { id, package, installed: "1".into(), fixed, command, rating, ..FlawLine::default() }
+        FlawLine {
+            id,
+            package,
+            installed: "1".into(),
+            fixed,
+            command,
+            rating,
+            ..FlawLine::default()
+        }
     }
 
     #[test]
@@ -146,7 +154,8 @@ mod tests {
             flaw("G", "odd", "1.0-rc", "", Rating::Low),
             flaw("H", "odd", "", "", Rating::Critical),
         ]);
-        let seen: Vec<_> = fixes.iter().map(|f| (f.package.as_str(), f.fixed.join(" "), f.total())).collect();
+        let seen: Vec<_> =
+            fixes.iter().map(|f| (f.package.as_str(), f.fixed.join(" "), f.total())).collect();
         assert_eq!(
             seen,
             [

@@ -14,7 +14,7 @@ use crate::facts::{Gap, Image, ImageVulnerability};
 use crate::finding::SubjectKind;
 use crate::report::fixes::{FixLine, fixes};
 use crate::verdict::{ImageReport, Safety};
-use crate::vulnerability::{Rating, Vulnerability};
+use crate::vulnerability::{Assessment, Rating, Vulnerability};
 
 /// Vulnerabilities, fixes and problems of one image that are listed: with 100 images a page stays below a few megabytes.
 pub const FLAWS_MAX: usize = 50;
@@ -159,15 +159,15 @@ impl ImageLine {
             .iter()
             .filter(|problem| !problem.affects.is_empty())
             .map(|problem| format!("{}: {}", problem.place, problem.detail))
-            .chain(assessment.undecided.iter().map(|undecided| {
-                format!("{} {}: {}", undecided.name, undecided.version, undecided.detail)
-            }));
+            .chain(undecided(assessment));
         let subject = &scan.subject;
         let fetched = |time: &str| time.parse::<jiff::Timestamp>().ok();
         let days = |from: jiff::Timestamp| {
-            fetched(&report.taken_at).map(|now| (now.as_second() - from.as_second()).max(0) / 86_400)
+            fetched(&report.taken_at)
+                .map(|now| (now.as_second() - from.as_second()).max(0) / 86_400)
         };
-        let oldest = assessment.sources.iter().filter_map(|source| fetched(&source.fetched_at)).min();
+        let oldest =
+            assessment.sources.iter().filter_map(|source| fetched(&source.fetched_at)).min();
         let mut line = Self {
             id: subject.id.clone(),
             name: subject.reference.clone(),
@@ -184,6 +184,10 @@ impl ImageLine {
             ..Self::default()
         };
         line.fill(flaws, problems.collect());
+        if assessment.sources.is_empty() && assessment.vulnerabilities.is_empty() {
+            // Nothing was matched, so there is no count, not even zero.
+            line.ratings = None;
+        }
         line
     }
 
@@ -279,7 +283,8 @@ impl From<&Vulnerability> for FlawLine {
 impl From<&ImageVulnerability> for FlawLine {
     fn from(flaw: &ImageVulnerability) -> Self {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let rating = Rating::WORST_FIRST.into_iter().find(|r| Some(r.name()) == flaw.rating.as_deref());
+        let rating =
+            Rating::WORST_FIRST.into_iter().find(|r| Some(r.name()) == flaw.rating.as_deref());
         Self {
             id: text(&flaw.id),
             package: text(&flaw.package),
@@ -337,6 +342,23 @@ pub fn sort(lines: &mut [ImageLine]) {
         let worst = Rating::WORST_FIRST.map(|rating| ratings.get(&rating).copied().unwrap_or(0));
         (place, std::cmp::Reverse((line.exploited, worst)), line.name.clone())
     });
+}
+
+/// What could not be decided, by its cause in words.
+fn undecided(assessment: &Assessment) -> Vec<String> {
+    let mut by_detail: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for one in &assessment.undecided {
+        let name = format!("{} {}", one.name, one.version).trim().to_owned();
+        by_detail.entry(&one.detail).or_default().push(name);
+    }
+    let lines = by_detail.into_iter().map(|(detail, names)| {
+        let first = names.first().map_or("", String::as_str);
+        match names.len() {
+            1 => format!("{first}: {detail}"),
+            all => format!("{first} and {} more: {detail}", all.saturating_sub(1)),
+        }
+    });
+    lines.collect()
 }
 
 fn distro_name(distro: &crate::inventory::Distro) -> String {

@@ -17,9 +17,8 @@ use haechi_image::dangers::{malware::Rules, secrets::Detectors};
 use haechi_image::open::{self, Options};
 use haechi_image::registry::Registry;
 use haechi_image::layout::Layout;
-use haechi_image::{pull, registry};
-use crate::stub::sbom;
-use crate::stub::image::ImageFormat;
+use haechi_image::{pull, registry, sbom};
+use haechi_report::image::ImageFormat;
 use haechi_vulns::vex;
 use jiff::Timestamp;
 
@@ -104,7 +103,7 @@ fn render(
     if !terminal || format != ImageFormat::Table {
         layout.color = false;
     }
-    Ok(crate::stub::image::render(report, format, setting.lang, &layout, out)?)
+    Ok(haechi_report::image::render(report, format, setting.lang, &layout, out)?)
 }
 
 fn json(value: &serde_json::Value, out: &mut dyn std::io::Write) -> anyhow::Result<()> {

@@ -178,8 +178,8 @@ pub async fn list(args: &ImageList, setting: &Setting) -> anyhow::Result<u8> {
     let mut layout = setting.layout();
     layout.color &= args.format == ListFormat::Table;
     output::stdout(|out| match args.format {
-        ListFormat::Table => Ok(crate::stub::image::list(&reports, setting.lang, &layout, out)?),
-        ListFormat::Json => Ok(crate::stub::image::list_json(&reports, out)?),
+        ListFormat::Table => Ok(haechi_report::image::list(&reports, setting.lang, &layout, out)?),
+        ListFormat::Json => Ok(haechi_report::image::list_json(&reports, out)?),
     })?;
     Ok(exit::CLEAN)
 }
@@ -202,7 +202,7 @@ pub async fn mark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
             }
             continue;
         }
-        let why = reasons(report);
+        let why = reasons(report, setting);
         for tag in subject.tags.iter().filter(|tag| is_chosen(tag, &args.references)) {
             match mark::mark(&subject.id, tag) {
                 Ok(step) => steps.push((step, why.clone())),
@@ -230,9 +230,9 @@ pub async fn unmark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
 }
 
 /// Why an image is unsafe, in a few words.
-fn reasons(report: &ImageReport) -> String {
+fn reasons(report: &ImageReport, setting: &Setting) -> String {
     let shown: Vec<String> =
-        report.verdict.reasons.iter().take(3).map(crate::stub::image::reason).collect();
+        report.verdict.reasons.iter().take(3).map(|r| haechi_report::image::reason(r, setting.lang)).collect();
     let more = report.verdict.reasons.len().saturating_sub(3) as u64 + report.verdict.more;
     if more == 0 { shown.join("; ") } else { format!("{}; +{more}", shown.join("; ")) }
 }

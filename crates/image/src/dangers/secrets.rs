@@ -2,18 +2,21 @@
 //!
 //! One pass finds the keywords of all detectors (`detectors/*.yaml`); only around a keyword is an expression
 //! tried, and only what stands its checks is a [`Hit`]. Work is linear in the content. It promises that no hit
-//! shows a secret. It does not unpack: what is compressed is no candidate ([`is_candidate`]). A secret that has
-//! neither a form nor a name is not found. A password that is known by its name alone is looked for in text only,
-//! and not in documentation.
+//! shows a secret. Into zip and gzip files it looks one level deep and within limits (`packed.rs`); what else is
+//! compressed is no candidate ([`is_candidate`]). A secret that has neither a form nor a name is not found. A
+//! password that is known by its name alone is looked for in text only, and not in documentation and tests of
+//! libraries. Keys that are published (`detectors/published.yaml`) are no secrets.
 
 mod checks;
 mod detector;
 mod keyfiles;
+mod packed;
+mod places;
 mod preview;
+mod published;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::ops::Range;
@@ -26,6 +29,9 @@ use haechi_core::text::Text;
 use checks::Outcome;
 pub use detector::BadDetectors;
 use detector::{BEFORE, Detector, REACH_MAX};
+pub use places::is_candidate;
+use places::{Place, names_secret};
+use published::Published;
 
 /// Bytes that two neighbouring windows of one file must share, so that no secret is lost between them.
 pub const WINDOW_OVERLAP: usize = BEFORE + REACH_MAX + 64;
@@ -62,6 +68,7 @@ pub struct Detectors {
     owners: Vec<usize>,
     /// Detectors without keywords, for the whole of certain files.
     unkeyed: Vec<usize>,
+    published: Published,
 }
 
 /// A match that stood its checks.
@@ -97,7 +104,7 @@ impl Detectors {
             .filter(|(_, detector)| detector.source.keywords.is_empty())
             .map(|(index, _)| index)
             .collect();
-        Ok(Self { list, keywords, owners, unkeyed })
+        Ok(Self { list, keywords, owners, unkeyed, published: Published::load()? })
     }
 
     /// The embedded detectors, compiled once.
@@ -117,18 +124,33 @@ impl Detectors {
 
     /// Secrets in a file or in a window of one.
     pub fn scan(&self, path: &str, content: &[u8]) -> Vec<Hit> {
-        let content = utf8(content);
+        if let Some(members) = packed::members(path, content) {
+            let hits = members.into_iter().flat_map(|member| {
+                let found = self.scan_plain(&format!("{path}/{}", member.name), &member.content);
+                found.into_iter().map(move |hit| packed::inside(&member.name, hit))
+            });
+            // A key store that is a zip file is none that we know, so nothing else is to be seen here.
+            return hits.take(HITS_MAX).collect();
+        }
+        self.scan_plain(path, content)
+    }
+
+    fn scan_plain(&self, path: &str, content: &[u8]) -> Vec<Hit> {
+        let content = packed::utf8(content);
+        let place = Place::of(path);
         let mut hits = keyfiles::scan(path, &content);
+        if place != Place::Own {
+            hits.iter_mut().for_each(|hit| hit.severity = Severity::Low);
+        }
         let binary = memchr::memchr(0, &content).is_some();
-        let generic = !binary && !is_documentation(path);
-        let found = self.find(path, &content, generic);
-        hits.extend(show(&content, &found, is_test_of_library(path)));
+        let found = self.find(path, &content, !binary && place == Place::Own);
+        hits.extend(show(&content, &found, place != Place::Own));
         hits
     }
 
     /// Secrets in an environment variable or label `name`, or in a build step (`name` is then what to call it).
     pub fn scan_value(&self, name: &str, value: &str) -> Vec<Hit> {
-        let is_variable = !name.contains(char::is_whitespace);
+        let is_variable = !name.is_empty() && !name.contains(char::is_whitespace);
         let text = if is_variable { format!("{name}={value}") } else { value.to_owned() };
         // Build steps and variables are written as in a file of variables.
         let found = self.find(".env", text.as_bytes(), true);
@@ -158,7 +180,7 @@ impl Detectors {
         let mut hash = Fnv::default();
         hash.write(env!("CARGO_PKG_VERSION").as_bytes());
         hash.write(&CODE_VERSION.to_le_bytes());
-        for (name, content) in FILES {
+        for (name, content) in FILES.into_iter().chain([published::FILE]) {
             hash.write(name.as_bytes());
             hash.write(content.as_bytes());
         }
@@ -195,7 +217,7 @@ impl Detectors {
         let mut found = Vec::new();
         for (index, list) in windows {
             let Some(detector) = self.list.get(index) else { continue };
-            find_one(detector, content, &list, &mut found);
+            find_one(detector, &self.published, content, &list, &mut found);
         }
         found.sort_by_key(|one| (one.secret.start, one.secret.end));
         drop_doubles(found)
@@ -203,15 +225,17 @@ impl Detectors {
 }
 
 /// Raised when the code of the detectors changes what they find.
-const CODE_VERSION: u64 = 1;
+const CODE_VERSION: u64 = 2;
 
 fn find_one<'a>(
     detector: &'a Detector,
+    published: &Published,
     content: &[u8],
     windows: &[Range<usize>],
     found: &mut Vec<Candidate<'a>>,
 ) {
     let mut count = 0;
+    let is_program = places::is_program(content);
     for window in windows {
         let Some(text) = content.get(window.clone()) else { continue };
         for captures in detector.regex.captures_iter(text) {
@@ -226,13 +250,20 @@ fn find_one<'a>(
             let to = (whole.end() + detector.source.reach).min(text.len());
             let near = text.get(from..to).unwrap_or_default();
             let outcome = detector.source.checks.iter().try_fold(Outcome::Yes, |worst, check| {
-                match check.decide(secret.as_bytes(), near) {
+                // A key says in its own first line what it is; many keys side by side must not cost a
+                // look at the neighbourhood each.
+                let own = *check == checks::Check::PrivateKey;
+                let seen = if own { whole.as_bytes() } else { near };
+                match check.decide(secret.as_bytes(), seen) {
                     Outcome::No => None,
                     other => Some(worst.min(other)),
                 }
             });
             let severity = match outcome {
                 None | Some(Outcome::No) => continue,
+                Some(_) if published.knows(secret.as_bytes()) => continue,
+                // Keys in the code of a program are mostly those of its self-test.
+                Some(_) if is_program && detector.source.id == "private-key" => Severity::Low,
                 Some(Outcome::Weak) => detector.source.weak,
                 Some(Outcome::Yes) => detector.source.severity,
             };
@@ -273,7 +304,7 @@ fn drop_doubles(found: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
     kept
 }
 
-fn show(content: &[u8], found: &[Candidate<'_>], is_test: bool) -> Vec<Hit> {
+fn show(content: &[u8], found: &[Candidate<'_>], is_minor: bool) -> Vec<Hit> {
     let mut hits = Vec::with_capacity(found.len());
     let (mut line, mut counted, mut hidden) = (1_u32, 0_usize, 0_usize);
     for one in found {
@@ -296,124 +327,10 @@ fn show(content: &[u8], found: &[Candidate<'_>], is_test: bool) -> Vec<Hit> {
             detector: one.detector.source.id.clone(),
             line,
             preview: preview::shown(before, b"", prefix),
-            severity: if is_test { Severity::Low } else { one.severity },
+            severity: if is_minor { Severity::Low } else { one.severity },
         });
     }
     hits
-}
-
-/// Text in UTF-16 with a byte order mark (files from Windows) as UTF-8; else the content as it is.
-fn utf8(content: &[u8]) -> Cow<'_, [u8]> {
-    let read: fn([u8; 2]) -> u16 = match content.first_chunk::<2>() {
-        Some([0xff, 0xfe]) => u16::from_le_bytes,
-        Some([0xfe, 0xff]) => u16::from_be_bytes,
-        _ => return Cow::Borrowed(content),
-    };
-    let units = content.as_chunks::<2>().0.iter().map(|pair| read(*pair));
-    let text: String = char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
-    Cow::Owned(text.into_bytes())
-}
-
-/// Whether secrets are looked for in a file, from its path and first bytes.
-///
-/// Not in what is compressed (nothing is readable in it, and it is not unpacked here), in pictures, sounds and
-/// fonts, and in the tests of the language's own distribution, whose keys are public. Programs are searched: keys
-/// are built into them. Documentation is searched for secrets with a form, because keys are put there too.
-pub fn is_candidate(path: &str, head: &[u8]) -> bool {
-    const MAGIC: [&[u8]; 16] = [
-        b"\x1f\x8b",
-        b"\xfd7zXZ\0",
-        b"BZh",
-        b"\x28\xb5\x2f\xfd",
-        b"PK\x03\x04",
-        b"7z\xbc\xaf\x27\x1c",
-        b"\x89PNG",
-        b"\xff\xd8\xff",
-        b"GIF8",
-        b"wOFF",
-        b"wOF2",
-        b"OTTO",
-        b"\0\x01\0\0\0",
-        b"OggS",
-        b"ID3",
-        b"TZif",
-    ];
-    const TOOLCHAIN_TESTS: [&str; 4] =
-        ["usr/local/go/src/", "usr/local/go/test/", "usr/lib/go-1", "usr/share/go-1"];
-    let python_tests = (path.starts_with("usr/lib/python3")
-        || path.starts_with("usr/local/lib/python3"))
-        && path.split('/').nth(if path.starts_with("usr/local/") { 4 } else { 3 }) == Some("test");
-    !MAGIC.iter().any(|magic| head.starts_with(magic))
-        && !TOOLCHAIN_TESTS.iter().any(|folder| path.starts_with(folder))
-        && !python_tests
-}
-
-fn is_documentation(path: &str) -> bool {
-    const FOLDERS: [&str; 10] = [
-        "usr/share/doc/",
-        "usr/share/man/",
-        "usr/share/info/",
-        "usr/share/locale/",
-        "usr/share/i18n/",
-        "usr/share/zoneinfo/",
-        "usr/share/perl/",
-        "usr/share/bash-completion/",
-        "var/lib/dpkg/info/",
-        "usr/share/vim/",
-    ];
-    FOLDERS.iter().any(|folder| path.starts_with(folder))
-}
-
-/// Whether it is a test of an installed library: its keys are public, or at least no use elsewhere.
-fn is_test_of_library(path: &str) -> bool {
-    const LIBRARIES: [&str; 6] =
-        ["site-packages", "dist-packages", "node_modules", "gems", "vendor", "mod"];
-    const TESTS: [&str; 7] =
-        ["test", "tests", "testdata", "__tests__", "spec", "fixtures", "examples"];
-    let mut parts = path.split('/');
-    parts.any(|part| LIBRARIES.contains(&part)) && parts.any(|part| TESTS.contains(&part))
-}
-
-/// Whether a variable of this name holds a secret itself, not a file or a switch.
-fn names_secret(name: &str) -> bool {
-    const SECRET: [&str; 12] = [
-        "PASSWORD",
-        "PASSWD",
-        "PASSPHRASE",
-        "SECRET",
-        "TOKEN",
-        "APIKEY",
-        "API_KEY",
-        "ACCESS_KEY",
-        "PRIVATE_KEY",
-        "CREDENTIALS",
-        "PASSWORT",
-        "SECRET_KEY",
-    ];
-    const OTHER: [&str; 16] = [
-        "_FILE",
-        "_PATH",
-        "_DIR",
-        "_URL",
-        "_URI",
-        "_NAME",
-        "_ID",
-        "_TTL",
-        "_EXPIRY",
-        "_LENGTH",
-        "_POLICY",
-        "_TYPE",
-        "_ENABLED",
-        "_PLUGIN",
-        "_ENDPOINT",
-        "_ALGORITHM",
-    ];
-    let upper = name.to_ascii_uppercase().replace(['-', '.'], "_");
-    let own = SECRET.iter().any(|word| upper.contains(word))
-        || upper.ends_with("_PASS")
-        || upper.ends_with("_PWD")
-        || upper == "PGPASS";
-    own && !OTHER.iter().any(|end| upper.ends_with(end)) && !upper.contains("ALLOW_EMPTY")
 }
 
 /// FNV-1a: the same on every machine and with every compiler, which the standard hasher does not promise.

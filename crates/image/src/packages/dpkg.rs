@@ -24,6 +24,7 @@ const LIST_SIZE_MAX: u64 = 64 << 20;
 
 /// Readers of this file.
 pub const READERS: &[Reader] = &[
+    Reader { name: "dpkg status", size_max: u64::MAX, wants: is_elsewhere, read: leave },
     Reader { name: "dpkg status", size_max: STATUS_SIZE_MAX, wants: is_status, read: read_status },
     Reader {
         name: "dpkg file list",
@@ -53,6 +54,19 @@ fn is_status(meta: &Meta<'_>, _head: &[u8]) -> bool {
             .strip_prefix("var/lib/dpkg/status.d/")
             .is_some_and(|name| !name.contains('/') && !name.ends_with(".md5sums")),
     }
+}
+
+/// A database that is not where dpkg has it: moved away (`dpkg --admindir`), or of a system inside this one.
+fn is_elsewhere(meta: &Meta<'_>, head: &[u8]) -> bool {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let field = head.get(..8).is_some_and(|field| field.eq_ignore_ascii_case(b"Package:"));
+    let stanza = || memchr::memmem::find(head, b"\nStatus: ").is_some();
+    field && meta.name() == "status" && !is_status(meta, head) && stanza()
+}
+
+/// Whose packages these are is not known, so they are neither counted nor passed over.
+fn leave(_: &Meta<'_>, _: &[u8], _: &mut Found) -> Result<(), Unread> {
+    Err(Unread("a package database outside of its place is not read".to_owned()))
 }
 
 fn read_status(meta: &Meta<'_>, content: &[u8], found: &mut Found) -> Result<(), Unread> {

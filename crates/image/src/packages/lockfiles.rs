@@ -83,8 +83,36 @@ pub const READERS: &[Reader] = &[
         |meta, _| matches!(meta.name(), "gradle.lockfile" | "buildscript-gradle.lockfile"),
         plain::gradle
     ),
+    lock_file!(
+        "sbt lock file",
+        Maven,
+        |meta, _| ends_with(meta.name(), ".sbt.lock"),
+        plain::sbt
+    ),
     lock_file!("pom.xml", Maven, java::pom),
+    Reader { name: "lock file", size_max: u64::MAX, wants: is_unsupported, read: unsupported },
 ];
+
+/// Lock files of ecosystems that Haechi does not match: Conan, CocoaPods, Mix, Pub, Swift, Stack, Cabal, renv, Conda.
+fn is_unsupported(meta: &Meta<'_>, _head: &[u8]) -> bool {
+    matches!(
+        meta.name(),
+        "conan.lock"
+            | "Podfile.lock"
+            | "mix.lock"
+            | "pubspec.lock"
+            | "Package.resolved"
+            | "stack.yaml.lock"
+            | "cabal.project.freeze"
+            | "renv.lock"
+            | "conda-lock.yml"
+    )
+}
+
+/// Says that it is not read, so that its silence is not taken for safety.
+fn unsupported(_: &Meta<'_>, _: &[u8], _: &mut Found) -> Result<(), Unread> {
+    Err(Unread("packages of this ecosystem are not matched".to_owned()))
+}
 
 fn ends_with(name: &str, end: &str) -> bool {
     name.to_ascii_lowercase().ends_with(end)

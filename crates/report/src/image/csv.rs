@@ -9,12 +9,34 @@ use crate::RenderError;
 use crate::csv::harmless;
 
 const COLUMNS: [&str; 21] = [
-    "kind", "id", "rating", "score", "rated_by", "exploited", "epss", "package_kind", "package",
-    "installed", "state", "fixed", "command", "path", "layer", "title", "aliases", "published",
-    "suppressed_by", "suppressed_status", "suppressed_reason",
+    "kind",
+    "id",
+    "rating",
+    "score",
+    "rated_by",
+    "exploited",
+    "epss",
+    "package_kind",
+    "package",
+    "installed",
+    "state",
+    "fixed",
+    "command",
+    "path",
+    "layer",
+    "title",
+    "aliases",
+    "published",
+    "suppressed_by",
+    "suppressed_status",
+    "suppressed_reason",
 ];
 
-pub(super) fn write(report: &ImageReport, lang: Lang, out: &mut dyn Write) -> Result<(), RenderError> {
+pub(super) fn write(
+    report: &ImageReport,
+    lang: Lang,
+    out: &mut dyn Write,
+) -> Result<(), RenderError> {
     if lang == Lang::Ko {
         out.write_all("\u{feff}".as_bytes())?;
     }
@@ -51,19 +73,20 @@ pub(super) fn write(report: &ImageReport, lang: Lang, out: &mut dyn Write) -> Re
         ];
         writer.write_record(cells.map(|cell| harmless(&cell)))?;
     }
-    let mut other = |kind: &str, id: &str, rating: &str, path: &str, at: Option<u32>, title: &str| {
-        let mut cells: [String; 21] = Default::default();
-        let values = [(0, kind), (1, id), (2, rating), (13, path), (15, title)];
-        for (place, value) in values {
-            if let Some(cell) = cells.get_mut(place) {
-                value.clone_into(cell);
+    let mut other =
+        |kind: &str, id: &str, rating: &str, path: &str, at: Option<u32>, title: &str| {
+            let mut cells: [String; 21] = Default::default();
+            let values = [(0, kind), (1, id), (2, rating), (13, path), (15, title)];
+            for (place, value) in values {
+                if let Some(cell) = cells.get_mut(place) {
+                    value.clone_into(cell);
+                }
             }
-        }
-        if let Some(cell) = cells.get_mut(14) {
-            *cell = layer(at);
-        }
-        writer.write_record(cells.map(|cell| harmless(&cell)))
-    };
+            if let Some(cell) = cells.get_mut(14) {
+                *cell = layer(at);
+            }
+            writer.write_record(cells.map(|cell| harmless(&cell)))
+        };
     for hit in &report.scan.malware {
         other("malware", &hit.rule, hit.severity.name(), &hit.path, hit.layer, &hit.description)?;
     }
@@ -77,7 +100,14 @@ pub(super) fn write(report: &ImageReport, lang: Lang, out: &mut dyn Write) -> Re
     // What is missing from this list must not look as if it were not there.
     for problem in &report.scan.problems {
         let kind = serde_json::to_value(problem.kind)?;
-        other("problem", kind.as_str().unwrap_or_default(), "", &problem.place, problem.layer, &problem.detail)?;
+        other(
+            "problem",
+            kind.as_str().unwrap_or_default(),
+            "",
+            &problem.place,
+            problem.layer,
+            &problem.detail,
+        )?;
     }
     for one in &report.assessment.undecided {
         let name = format!("{} {}", one.name, one.version);

@@ -13,7 +13,7 @@ use haechi_core::verdict::{ImageReport, Safety};
 use haechi_core::vulnerability::Rating;
 
 use super::danger::{Row, dangers};
-use super::table::{facts, fixes_about, none_found, source_line};
+use super::table::{by_detail, facts, fixes_about, none_found, source_line};
 use super::view::{FixView, FlawView, LayerView, layers};
 use crate::RenderError;
 use crate::html::{CSS, Utf8Writer, policy};
@@ -28,6 +28,7 @@ const FLAWS_MAX: usize = 5000;
 const FIXES_MAX: usize = 200;
 const REASONS_MAX: usize = 8;
 const ROWS_MAX: usize = 1000;
+const NAMES_MAX: usize = 40;
 /// Dangers of one kind that are shown without being asked for.
 const OPEN_MAX: usize = 12;
 
@@ -45,6 +46,7 @@ struct Page<'a> {
     means: &'static str,
     reasons: Vec<String>,
     reasons_more: Option<String>,
+    known: bool,
     ratings: Vec<(Rating, u64)>,
     exploited: u64,
     facts: Vec<(&'static str, String)>,
@@ -72,15 +74,18 @@ struct DangerView {
     more: Option<String>,
 }
 
-pub(super) fn write(report: &ImageReport, lang: Lang, out: &mut dyn Write) -> Result<(), RenderError> {
+pub(super) fn write(
+    report: &ImageReport,
+    lang: Lang,
+    out: &mut dyn Write,
+) -> Result<(), RenderError> {
     let t = Labels::new(lang);
     let line = ImageLine::of_report(report);
     let all: Vec<_> = report.assessment.vulnerabilities.iter().map(Into::into).collect();
     let fixes = fixes::fixes(&all);
     let verdict = &report.verdict;
-    let reasons: Vec<_> = verdict.reasons.iter().take(REASONS_MAX).map(|r| t.reason(r)).collect();
+    let (reasons, reasons_more) = t.reasons(verdict, REASONS_MAX);
     let more = |n: u64| t.more(usize::try_from(n).unwrap_or(usize::MAX));
-    let unread = verdict.reasons.len().saturating_sub(reasons.len()) as u64 + verdict.more;
     let name = visible(&report.scan.subject.reference).into_owned();
     let ratings = line.ratings.clone().unwrap_or_default();
     let page = Page {
@@ -94,7 +99,8 @@ pub(super) fn write(report: &ImageReport, lang: Lang, out: &mut dyn Write) -> Re
         safety: Some(verdict.safety),
         means: t.safety_means(verdict.safety),
         reasons,
-        reasons_more: more(unread),
+        reasons_more: more(reasons_more),
+        known: line.ratings.is_some(),
         ratings: Rating::WORST_FIRST.map(|r| (r, ratings.get(&r).copied().unwrap_or(0))).to_vec(),
         exploited: line.exploited,
         facts: facts(report, &line, &t),
@@ -102,7 +108,13 @@ pub(super) fn write(report: &ImageReport, lang: Lang, out: &mut dyn Write) -> Re
         fixes: fixes.iter().take(FIXES_MAX).map(|fix| FixView::of(fix, &t)).collect(),
         fixes_more: t.more(fixes.len().saturating_sub(FIXES_MAX)),
         fixes_about: fixes_about(&line, fixes.len(), &t),
-        flaws: report.assessment.vulnerabilities.iter().take(FLAWS_MAX).map(|f| FlawView::of(f, &t)).collect(),
+        flaws: report
+            .assessment
+            .vulnerabilities
+            .iter()
+            .take(FLAWS_MAX)
+            .map(|f| FlawView::of(f, &t))
+            .collect(),
         flaws_count: all.len(),
         flaws_more: t.more(all.len().saturating_sub(FLAWS_MAX)),
         none_found: t.get(none_found(report)),
@@ -146,18 +158,35 @@ fn views(report: &ImageReport, t: &Labels) -> Vec<DangerView> {
         DangerView { title, open: rows.len() <= OPEN_MAX, rows, more }
     };
     let shown = |text: &str| visible(text).into_owned();
-    let undecided = report.assessment.undecided.iter().map(|one| Row {
-        what: shown(&one.version),
-        place: shown(&one.name),
-        note: format!("{} · {}", t.cause(one.cause), visible(&one.detail)),
+    let undecided = by_detail(&report.assessment.undecided);
+    let undecided = undecided.into_iter().flat_map(|(cause, detail, names)| {
+        let all = names.len().to_string();
+        let names: Vec<_> = names.iter().map(|name| shown(name)).collect();
+        // Many names with one cause are one row.
+        names
+            .chunks(NAMES_MAX)
+            .map(|names| names.join(", "))
+            .enumerate()
+            .map(move |(n, names)| Row {
+                what: if n == 0 { all.clone() } else { String::new() },
+                place: names,
+                note: if n == 0 {
+                    format!("{} · {}", t.cause(cause), visible(detail))
+                } else {
+                    String::new()
+                },
+            })
+            .collect::<Vec<_>>()
     });
     let suppressed = report.assessment.suppressed.iter().map(|(flaw, why)| Row {
         what: format!("{} {}", visible(&flaw.name), visible(&flaw.installed)),
         place: shown(&flaw.id),
         note: format!("{} ({}): {}", visible(&why.status), visible(&why.by), visible(&why.reason)),
     });
-    let mut views: Vec<_> =
-        dangers(&report.scan, t).into_iter().map(|danger| view(danger.title, danger.rows)).collect();
+    let mut views: Vec<_> = dangers(&report.scan, t)
+        .into_iter()
+        .map(|danger| view(danger.title, danger.rows))
+        .collect();
     views.push(view(t.get(key::UNDECIDED), undecided.collect()));
     views.push(view(t.get(key::SUPPRESSED), suppressed.collect()));
     views.retain(|view| !view.rows.is_empty());

@@ -18,7 +18,11 @@ use crate::RenderError;
 use crate::labels::{Labels, key};
 use crate::sarif::{SCHEMA, level as severity_level};
 
-pub(super) fn write(report: &ImageReport, lang: Lang, out: &mut dyn Write) -> Result<(), RenderError> {
+pub(super) fn write(
+    report: &ImageReport,
+    lang: Lang,
+    out: &mut dyn Write,
+) -> Result<(), RenderError> {
     let labels = Labels::new(lang);
     let mut log = Log { scan: &report.scan, labels, rules: BTreeMap::new(), results: Vec::new() };
     for flaw in &report.assessment.vulnerabilities {
@@ -31,9 +35,10 @@ pub(super) fn write(report: &ImageReport, lang: Lang, out: &mut dyn Write) -> Re
     log.open(report);
     let Log { rules, mut results, .. } = log;
     for result in &mut results {
-        let place = result.get("ruleId").and_then(Value::as_str).and_then(|id| {
-            rules.keys().position(|name| name == id)
-        });
+        let place = result
+            .get("ruleId")
+            .and_then(Value::as_str)
+            .and_then(|id| rules.keys().position(|name| name == id));
         if let Some(result) = result.as_object_mut() {
             result.insert("ruleIndex".to_owned(), json!(place));
         }
@@ -113,7 +118,7 @@ impl Log<'_> {
             "message": {"text": message},
             "locations": self.location(&format!("{} {}", flaw.name, flaw.installed), "package"),
             "partialFingerprints": {
-                "haechiVulnerability/v1": format!("{}:{}:{}", flaw.id, flaw.package, flaw.path),
+                "haechiVulnerability/v1": visible(&format!("{}:{}:{}", flaw.id, flaw.package, flaw.path)),
             },
             "properties": {
                 "rating": flaw.rating.name(),
@@ -181,7 +186,11 @@ impl Log<'_> {
             },
         });
         self.rules.entry(rule.clone()).or_insert(entry);
-        let still = if deleted { format!(" ({})", self.labels.get(key::STILL_THERE)) } else { String::new() };
+        let still = if deleted {
+            format!(" ({})", self.labels.get(key::STILL_THERE))
+        } else {
+            String::new()
+        };
         let result = json!({
             "ruleId": rule,
             "kind": "fail",
@@ -199,7 +208,8 @@ impl Log<'_> {
         let problems = report.scan.problems.iter().filter(|problem| !problem.affects.is_empty());
         let unread = problems.map(|p| ("image/not-read", key::PROBLEMS, &p.place, &p.detail));
         let undecided = &report.assessment.undecided;
-        let undecided = undecided.iter().map(|u| ("image/not-decided", key::UNDECIDED, &u.name, &u.detail));
+        let undecided =
+            undecided.iter().map(|u| ("image/not-decided", key::UNDECIDED, &u.name, &u.detail));
         for (rule, title, name, detail) in unread.chain(undecided) {
             let entry = json!({
                 "id": rule,

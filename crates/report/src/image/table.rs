@@ -1,13 +1,14 @@
 //! One image on the terminal: the verdict, then what could not be read, what to upgrade, and every danger.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
-use haechi_core::Lang;
 use haechi_core::inventory::PackageKind;
 use haechi_core::report::images::ImageLine;
 use haechi_core::text::visible;
 use haechi_core::verdict::ImageReport;
-use haechi_core::vulnerability::Vulnerability;
+use haechi_core::vulnerability::{Undecided, Vulnerability};
+use haechi_core::{Cause, Lang};
 
 use super::danger::dangers;
 use super::words::{percent, rating_style, safety_mark, size, upgrade};
@@ -22,8 +23,9 @@ const PROBLEMS_MAX: usize = 10;
 const FIXES_MAX: usize = 10;
 const FLAWS_MAX: usize = 20;
 const ROWS_MAX: usize = 10;
-/// Narrower, a vulnerability takes two lines.
-const GRID_MIN: usize = 72;
+const NAMES_MAX: usize = 8;
+/// Columns for a package with its versions; with fewer, a vulnerability takes lines of its own.
+const PACKAGE_MIN: usize = 22;
 
 type Done = Result<(), RenderError>;
 
@@ -78,16 +80,15 @@ impl Table<'_> {
         let means = self.labels.safety_means(verdict.safety);
         self.sheet.field(0, &label, width(&label) + 2, style, means, Style::Plain)?;
         let most = self.most(REASONS_MAX);
-        for reason in verdict.reasons.iter().take(most) {
-            self.sheet.field(2, "·", 2, Style::Dim, &self.labels.reason(reason), Style::Plain)?;
+        let (reasons, more) = self.labels.reasons(verdict, most);
+        for reason in reasons {
+            self.sheet.field(2, "·", 2, Style::Dim, &reason, Style::Plain)?;
         }
-        let all = verdict.reasons.len() + usize::try_from(verdict.more).unwrap_or(usize::MAX);
-        let shown = most.min(verdict.reasons.len());
-        if self.verbose && all > shown {
-            let text = self.labels.more(all - shown).unwrap_or_default();
-            return self.sheet.text(2, &text, Style::Dim);
+        let more = usize::try_from(more).unwrap_or(usize::MAX);
+        match self.labels.more(more) {
+            Some(text) if self.verbose => self.sheet.text(2, &text, Style::Dim),
+            _ => self.more(2, more, 0),
         }
-        self.more(2, all, shown)
     }
 
     fn facts(&mut self) -> Done {
@@ -110,10 +111,15 @@ impl Table<'_> {
         self.sheet.text(2, self.labels.get(key::PROBLEMS_MEANS), Style::Dim)?;
         let most = self.most(PROBLEMS_MAX);
         for problem in problems.iter().take(most) {
-            let title = format!("{} ({})", visible(&problem.place), self.labels.problem(problem.kind));
+            let title =
+                format!("{} ({})", visible(&problem.place), self.labels.problem(problem.kind));
             self.sheet.field(0, "?", 2, Style::Open, &title, Style::Bold)?;
             let affects = self.labels.affects(&problem.affects);
-            let parts = [Some(visible(&problem.detail).into_owned()), self.labels.layer(problem.layer), affects];
+            let parts = [
+                Some(visible(&problem.detail).into_owned()),
+                self.labels.layer(problem.layer),
+                affects,
+            ];
             let line = parts.into_iter().flatten().collect::<Vec<_>>().join(" · ");
             self.sheet.text(2, &line, Style::Dim)?;
         }
@@ -133,10 +139,14 @@ impl Table<'_> {
             let title = upgrade(&fix.package, &fix.installed, &fix.fixed);
             let mut removes: Vec<(String, Style)> = Vec::new();
             if fix.exploited > 0 {
-                removes.push((format!("{} KEV", fix.exploited), rating_style(haechi_core::vulnerability::Rating::Critical)));
+                removes.push((
+                    format!("{} KEV", fix.exploited),
+                    rating_style(haechi_core::vulnerability::Rating::Critical),
+                ));
             }
             removes.extend(super::words::counted(&fix.removes).map(|(rating, n)| {
-                let words = [("n", n.to_string()), ("rating", self.labels.rating(rating).to_owned())];
+                let words =
+                    [("n", n.to_string()), ("rating", self.labels.rating(rating).to_owned())];
                 let words = words.each_ref().map(|(name, value)| (*name, value.as_str()));
                 (self.labels.with(key::RATING_COUNT, &words), rating_style(rating))
             }));
@@ -176,43 +186,60 @@ impl Table<'_> {
         self.sheet.heading(title, Style::Plain, &self.labels.ratings(&ratings))?;
         let most = self.most(FLAWS_MAX);
         let shown: Vec<&Vulnerability> = all.iter().take(most).collect();
-        if self.sheet.width() < GRID_MIN {
+        let rows = self.rows(&shown);
+        let fixed = rows
+            .iter()
+            .map(|row| row.split_last().map(|(_, row)| row.to_vec()).unwrap_or_default());
+        if Sheet::width_of(&fixed.collect::<Vec<_>>()) + 2 + PACKAGE_MIN > self.sheet.width() {
             for flaw in shown {
                 self.narrow(flaw)?;
             }
         } else {
-            self.grid(&shown)?;
+            use Align::{Left, Right};
+            let columns = [Left, Left, Right, Left, Right, Right, Left];
+            self.sheet.grid(0, &Grid { columns: &columns, flexible: 6, rows })?;
         }
         self.more(0, all.len(), most)?;
         self.sheet.text(0, self.labels.get(key::LEGEND), Style::Dim)
     }
 
-    fn grid(&mut self, shown: &[&Vulnerability]) -> Done {
+    fn rows(&self, shown: &[&Vulnerability]) -> Vec<Vec<Cell>> {
         let labels = self.labels;
-        let heads = [key::ID, key::RATING, key::SCORE_HEAD, key::KEV, key::EPSS, key::LAYER_HEAD, key::PACKAGE];
-        let mut rows: Vec<Vec<Cell>> = vec![heads.map(|head| cell(labels.get(head), Style::Dim)).into()];
+        let heads = [
+            key::ID,
+            key::RATING,
+            key::SCORE_HEAD,
+            key::KEV,
+            key::EPSS,
+            key::LAYER_HEAD,
+            key::PACKAGE,
+        ];
+        let mut rows: Vec<Vec<Cell>> =
+            vec![heads.map(|head| cell(labels.get(head), Style::Dim)).into()];
         rows.extend(shown.iter().map(|flaw| {
             let dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
             vec![
                 cell(visible(&flaw.id), Style::Plain),
                 cell(labels.rating(flaw.rating), rating_style(flaw.rating)),
                 cell(dash(score(flaw)), Style::Plain),
-                cell(if flaw.exploited.is_some() { "KEV" } else { "" }, rating_style(haechi_core::vulnerability::Rating::Critical)),
+                cell(
+                    if flaw.exploited.is_some() { "KEV" } else { "" },
+                    rating_style(haechi_core::vulnerability::Rating::Critical),
+                ),
                 cell(dash(flaw.epss.map(|epss| percent(epss.score))), Style::Dim),
                 cell(dash(flaw.layer.map(|n| (u64::from(n) + 1).to_string())), Style::Dim),
                 cell(self.affected(flaw), Style::Plain),
             ]
         }));
-        use Align::{Left, Right};
-        let columns = [Left, Left, Right, Left, Right, Right, Left];
-        self.sheet.grid(0, &Grid { columns: &columns, flexible: 6, rows })
+        rows
     }
 
     fn narrow(&mut self, flaw: &Vulnerability) -> Done {
         let kev = flaw.exploited.as_ref().map(|_| "KEV".to_owned());
         let epss = flaw.epss.map(|epss| format!("EPSS {}", percent(epss.score)));
         let rating = self.labels.rating(flaw.rating).to_owned();
-        let rating = [Some(rating), score(flaw)].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let rating =
+            [Some(rating), score(flaw)].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let parts = [Some(rating), kev, epss, self.labels.layer(flaw.layer)];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         self.sheet.text(0, &visible(&flaw.id), rating_style(flaw.rating))?;
@@ -247,13 +274,17 @@ impl Table<'_> {
         }
         let about = undecided.len().to_string();
         self.sheet.heading(self.labels.get(key::UNDECIDED), Style::Open, &about)?;
-        let most = self.most(ROWS_MAX);
-        for one in undecided.iter().take(most) {
-            let title = format!("{} {} ({})", visible(&one.name), visible(&one.version), self.labels.cause(one.cause));
+        let groups = by_detail(undecided);
+        let (most, names_most) = (self.most(ROWS_MAX), self.most(NAMES_MAX));
+        for (cause, detail, names) in groups.iter().take(most) {
+            let title = format!("{} ({})", visible(detail), self.labels.cause(*cause));
             self.sheet.field(0, "?", 2, Style::Open, &title, Style::Plain)?;
-            self.sheet.text(4, &visible(&one.detail), Style::Dim)?;
+            let mut shown: Vec<_> =
+                names.iter().take(names_most).map(|name| visible(name).into_owned()).collect();
+            shown.extend(self.labels.more(names.len().saturating_sub(names_most)));
+            self.sheet.text(4, &shown.join(", "), Style::Dim)?;
         }
-        self.more(2, undecided.len(), most)
+        self.more(2, groups.len(), most)
     }
 
     fn suppressed(&mut self) -> Done {
@@ -265,9 +296,19 @@ impl Table<'_> {
         self.sheet.heading(self.labels.get(key::SUPPRESSED), Style::Accepted, &about)?;
         let most = self.most(ROWS_MAX);
         for (flaw, why) in suppressed.iter().take(most) {
-            let title = format!("{} {} {}", visible(&flaw.id), visible(&flaw.name), visible(&flaw.installed));
+            let title = format!(
+                "{} {} {}",
+                visible(&flaw.id),
+                visible(&flaw.name),
+                visible(&flaw.installed)
+            );
             self.sheet.field(0, "◇", 2, Style::Accepted, &title, Style::Plain)?;
-            let line = format!("{} ({}): {}", visible(&why.status), visible(&why.by), visible(&why.reason));
+            let line = format!(
+                "{} ({}): {}",
+                visible(&why.status),
+                visible(&why.by),
+                visible(&why.reason)
+            );
             self.sheet.text(4, &line, Style::Dim)?;
         }
         self.more(2, suppressed.len(), most)
@@ -281,15 +322,32 @@ impl Table<'_> {
             return self.sheet.text(2, labels.get(key::SOURCES_NONE), Style::Plain);
         }
         for source in sources {
-            let (text, style) = (source_line(source, &self.report.taken_at, &labels), if source.too_old { Style::Open } else { Style::Dim });
+            let (text, style) = (
+                source_line(source, &self.report.taken_at, &labels),
+                if source.too_old { Style::Open } else { Style::Dim },
+            );
             self.sheet.field(2, "·", 2, Style::Dim, &text, style)?;
         }
         Ok(())
     }
 }
 
+/// Packages that could not be decided, by cause and detail.
+pub(super) fn by_detail(undecided: &[Undecided]) -> Vec<(Cause, &str, Vec<String>)> {
+    let mut groups: BTreeMap<(Cause, &str), Vec<String>> = BTreeMap::new();
+    for one in undecided {
+        let name = format!("{} {}", one.name, one.version).trim().to_owned();
+        groups.entry((one.cause, &one.detail)).or_default().push(name);
+    }
+    groups.into_iter().map(|((cause, detail), names)| (cause, detail, names)).collect()
+}
+
 /// The facts of an image, as labels and values.
-pub(super) fn facts(report: &ImageReport, line: &ImageLine, labels: &Labels) -> Vec<(&'static str, String)> {
+pub(super) fn facts(
+    report: &ImageReport,
+    line: &ImageLine,
+    labels: &Labels,
+) -> Vec<(&'static str, String)> {
     let subject = &report.scan.subject;
     let shown = |text: &str| visible(text).into_owned();
     let kinds: Vec<_> = PackageKind::ALL
@@ -304,7 +362,8 @@ pub(super) fn facts(report: &ImageReport, line: &ImageLine, labels: &Labels) -> 
         n => format!("{n} ({})", kinds.join(", ")),
     };
     let platform = [&subject.os, &subject.architecture];
-    let platform: Vec<_> = platform.into_iter().filter(|part| !part.is_empty()).map(|p| shown(p)).collect();
+    let platform: Vec<_> =
+        platform.into_iter().filter(|part| !part.is_empty()).map(|p| shown(p)).collect();
     let user = if subject.user.is_empty() { "root".to_owned() } else { shown(&subject.user) };
     let user = match subject.uid {
         Some(uid) if uid.to_string() != user => format!("{user} ({uid})"),
@@ -315,7 +374,8 @@ pub(super) fn facts(report: &ImageReport, line: &ImageLine, labels: &Labels) -> 
         Some(days) => format!("{} ({days})", labels.time(&subject.created_at)),
         None => labels.time(&subject.created_at).into_owned(),
     };
-    let others: Vec<_> = subject.tags.iter().filter(|tag| **tag != subject.reference).map(|t| shown(t)).collect();
+    let others: Vec<_> =
+        subject.tags.iter().filter(|tag| **tag != subject.reference).map(|t| shown(t)).collect();
     let containers: Vec<_> = report.containers.iter().map(|name| shown(name)).collect();
     let facts = [
         (key::DISTRO, shown(&line.distro)),
@@ -328,7 +388,7 @@ pub(super) fn facts(report: &ImageReport, line: &ImageLine, labels: &Labels) -> 
         (key::CONTAINERS_OF, containers.join(", ")),
         (key::IMAGE_ID, shown(&subject.id)),
         (key::DIGEST, shown(&subject.digest)),
-        (key::FACT_TAKEN, labels.time(&report.taken_at).into_owned()),
+        (key::SCANNED, labels.time(&report.taken_at).into_owned()),
     ];
     let facts = facts.into_iter().filter(|(_, text)| !text.is_empty());
     facts.map(|(label, text)| (labels.get(label), text)).collect()
@@ -354,7 +414,13 @@ pub(super) fn none_found(report: &ImageReport) -> Key {
 
 /// A package with its versions, or why there is no fix.
 pub(super) fn affected(flaw: &Vulnerability, labels: &Labels) -> String {
-    let mut text = upgrade(&flaw.name, &flaw.installed, std::slice::from_ref(&flaw.fixed).get(usize::from(flaw.fixed.is_empty())..).unwrap_or_default());
+    let mut text = upgrade(
+        &flaw.name,
+        &flaw.installed,
+        std::slice::from_ref(&flaw.fixed)
+            .get(usize::from(flaw.fixed.is_empty())..)
+            .unwrap_or_default(),
+    );
     if flaw.fixed.is_empty() {
         text.push_str(&format!(" ({})", labels.fix_state(flaw.state)));
     }
@@ -376,7 +442,8 @@ pub(super) fn source_line(
     let seconds = |time: &str| time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
     let days = seconds(taken_at).zip(seconds(at)).map(|(now, then)| (now - then).max(0) / 86_400);
     let records = labels.with(key::RECORDS, &[("n", &source.records.to_string())]);
-    let broken = (source.broken > 0).then(|| labels.with(key::RECORDS_BROKEN, &[("n", &source.broken.to_string())]));
+    let broken = (source.broken > 0)
+        .then(|| labels.with(key::RECORDS_BROKEN, &[("n", &source.broken.to_string())]));
     let old = source.too_old.then(|| labels.get(key::TOO_OLD).to_owned());
     let parts = [
         Some(visible(&source.name).into_owned()),

@@ -4,7 +4,7 @@ use haechi_core::Severity;
 use haechi_core::inventory::{Part, ProblemKind};
 use haechi_core::report::images::Ratings;
 use haechi_core::text::visible;
-use haechi_core::verdict::{Reason, Safety};
+use haechi_core::verdict::{Reason, Safety, Verdict};
 use haechi_core::vulnerability::{FixState, Rating};
 
 use crate::labels::{Key, Labels, key};
@@ -69,7 +69,8 @@ impl Labels {
     /// Why an image is not safe, on one line that is safe to show.
     pub(crate) fn reason(&self, reason: &Reason) -> String {
         let say = |name: Key, values: &[(&str, &str)]| {
-            let shown: Vec<_> = values.iter().map(|(name, value)| (*name, visible(value))).collect();
+            let shown: Vec<_> =
+                values.iter().map(|(name, value)| (*name, visible(value))).collect();
             let shown: Vec<_> = shown.iter().map(|(name, value)| (*name, &**value)).collect();
             self.with(name, &shown)
         };
@@ -97,6 +98,45 @@ impl Labels {
                 say(key::REASON_UNDECIDED, &[("package", package), ("detail", detail)])
             }
         }
+    }
+
+    /// Why an image is not safe, at most `most` lines with something of every kind, and how many reasons are not
+    /// among them.
+    pub(crate) fn reasons(&self, verdict: &Verdict, most: usize) -> (Vec<String>, u64) {
+        // Packages that are undecided for the same reason are one line.
+        let mut lines: Vec<(&Reason, u64)> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        for reason in &verdict.reasons {
+            if let Reason::Undecided { detail, .. } = reason {
+                let place = *places.entry(detail).or_insert(lines.len());
+                if let Some((_, n)) = lines.get_mut(place) {
+                    *n += 1;
+                    continue;
+                }
+            }
+            lines.push((reason, 1));
+        }
+        let mut seen = std::collections::HashSet::new();
+        let (firsts, others): (Vec<_>, Vec<_>) = lines
+            .iter()
+            .enumerate()
+            .partition(|(_, (reason, _))| seen.insert(std::mem::discriminant(*reason)));
+        let mut shown: Vec<_> = firsts.into_iter().chain(others).take(most).collect();
+        shown.sort_by_key(|(place, _)| *place);
+        let covered: u64 = shown.iter().map(|(_, (_, n))| n).sum();
+        let words = shown.into_iter().map(|(_, (reason, n))| match reason {
+            Reason::Undecided { package, detail } if *n > 1 => self.with(
+                key::REASON_UNDECIDED_MANY,
+                &[
+                    ("n", &n.to_string()),
+                    ("package", &visible(package)),
+                    ("detail", &visible(detail)),
+                ],
+            ),
+            reason => self.reason(reason),
+        });
+        let all = verdict.reasons.len() as u64 + verdict.more;
+        (words.collect(), all.saturating_sub(covered))
     }
 
     /// What is known about a fix, in words.
@@ -147,7 +187,10 @@ impl Labels {
     pub(crate) fn ratings(&self, ratings: &Ratings) -> String {
         let parts: Vec<_> = counted(ratings)
             .map(|(rating, n)| {
-                self.with(key::RATING_COUNT, &[("n", &n.to_string()), ("rating", self.rating(rating))])
+                self.with(
+                    key::RATING_COUNT,
+                    &[("n", &n.to_string()), ("rating", self.rating(rating))],
+                )
             })
             .collect();
         parts.join(" · ")
@@ -214,7 +257,11 @@ pub(crate) fn size(bytes: i64) -> String {
 
 /// A probability in percent; what is not even a thousandth is said to be less.
 pub(crate) fn percent(probability: f64) -> String {
-    if probability < 0.0005 { "< 0.1 %".to_owned() } else { format!("{:.1} %", probability * 100.0) }
+    if probability < 0.0005 {
+        "< 0.1 %".to_owned()
+    } else {
+        format!("{:.1} %", probability * 100.0)
+    }
 }
 
 /// A package with its version, and the versions that fix it.
@@ -251,7 +298,10 @@ mod tests {
             ["0 B", "999 B", "1.5 kB", "77.8 MB", "1.2 GB", "–"]
         );
         assert_eq!(step("/bin/sh -c #(nop)  CMD [\"sh\"]"), "CMD [\"sh\"]");
-        assert_eq!(step("RUN /bin/sh -c apt-get update # buildkit"), "RUN /bin/sh -c apt-get update");
+        assert_eq!(
+            step("RUN /bin/sh -c apt-get update # buildkit"),
+            "RUN /bin/sh -c apt-get update"
+        );
         assert_eq!(step("/bin/sh -c echo \x1b[2J"), "RUN echo \\u{1b}[2J");
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a sample may stop at once")]
 
 mod content;
+pub mod images;
 
 use haechi_core::facts::Gap;
 use haechi_core::finding::Accepted;
@@ -125,6 +126,7 @@ fn report(title: &str, items: Vec<Item>, containers: i64) -> Report {
         movement: Some(score.movement("2026-04-30T09:12:01Z", &before)),
         score,
         gaps: gaps(),
+        images: Vec::new(),
         items,
     }
 }

@@ -43,6 +43,7 @@ pub fn report(host: &str, taken_at: &str, findings: usize) -> Report {
         score: Score::of(distinct(&items)),
         movement: None,
         gaps: Vec::<Gap>::new(),
+        images: Vec::new(),
         items,
     }
 }

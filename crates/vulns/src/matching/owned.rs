@@ -4,16 +4,21 @@
 //! own advisories decide. That holds only for packages that the distribution built: a package of somebody else's
 //! repository (known by its maintainer or vendor) has no such advisories, and its content is judged by upstream's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use haechi_core::inventory::{Distro, Package, PackageKind};
+use haechi_core::inventory::{Distro, Package, PackageKind, Scan};
 
-/// For each path of a language package: the index of the distribution package that owns the file.
-pub fn owners(packages: &[Package]) -> HashMap<&str, usize> {
+/// For each path of a language package: the index of the distribution package that owns the file. What was altered
+/// since is not what the distribution built.
+pub fn owners(scan: &Scan) -> HashMap<&str, usize> {
+    let packages = &scan.packages;
+    let altered: HashSet<&str> =
+        scan.altered_files.iter().map(|file| file.path.trim_start_matches('/')).collect();
     let mut wanted: HashMap<&str, Option<usize>> = packages
         .iter()
         .filter(|package| !package.kind.is_distribution())
         .map(|package| (file_of(package), None))
+        .filter(|(path, _)| !altered.contains(path))
         .collect();
     if wanted.is_empty() {
         return HashMap::new();

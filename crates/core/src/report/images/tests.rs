@@ -1,16 +1,9 @@
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
-
 use super::*;
 use crate::facts::{Container, ImageLayer, ImageScan};
 use crate::finding::Cause;
 
 fn image(id: &str, scan: Option<ImageScan>) -> Image {
-    Image {
-        id: Some(id.into()),
-        tags: Some(vec![format!("{id}:1")]),
-        scan,
-        ..Image::default()
-    }
+    Image { id: Some(id.into()), tags: Some(vec![format!("{id}:1")]), scan, ..Image::default() }
 }
 
 fn flaw(n: i64, rating: &str) -> ImageVulnerability {
@@ -38,7 +31,11 @@ fn nothing_is_cut_without_a_count_and_what_is_unknown_is_not_zero() {
     };
     let unread = ImageScan { safety: Some("undecided".into()), ..ImageScan::default() };
     let snapshot = Snapshot {
-        images: Some(vec![image("clean", Some(unread)), image("new", None), image("bad", Some(scan))]),
+        images: Some(vec![
+            image("clean", Some(unread)),
+            image("new", None),
+            image("bad", Some(scan)),
+        ]),
         containers: Some(vec![Container {
             name: Some("web".into()),
             image_id: Some("bad".into()),

@@ -52,6 +52,8 @@ pub(super) enum Check {
     Near(Vec<String>),
     /// A private key in text form; weak if it is encrypted.
     PrivateKey,
+    /// Base64 of the text form of a private key, as Kubernetes and variables hold it.
+    WrappedKey,
     /// A password as a person writes it into a file: no path, no name, no code.
     Password,
 }
@@ -65,7 +67,7 @@ impl Check {
                 && secret.iter().any(u8::is_ascii_alphabetic))
             .into(),
             Self::Crc62 => crc62(secret),
-            Self::Jwt => is_jwt(secret).into(),
+            Self::Jwt => jwt(secret),
             Self::Base64(size) => decode(secret).is_some_and(|bytes| bytes.len() == *size).into(),
             Self::Decodes(start) => {
                 decode(secret).is_some_and(|bytes| bytes.starts_with(start.as_bytes())).into()
@@ -73,6 +75,7 @@ impl Check {
             Self::Basic => is_basic(secret).into(),
             Self::Near(words) => words.iter().any(|word| contains(window, word.as_bytes())).into(),
             Self::PrivateKey => private_key(secret, window),
+            Self::WrappedKey => wrapped_key(secret),
             Self::Password => is_password(secret).into(),
         }
     }
@@ -113,20 +116,50 @@ pub(super) fn is_placeholder(secret: &[u8]) -> bool {
         "notreal",
         "not-a-real",
     ];
+    // Words that stand beside them.
+    const FILLERS: [&str; 12] = [
+        "password", "passwd", "secret", "token", "access", "private", "api", "key", "here", "test",
+        "my", "this",
+    ];
+    const STARTS: [&str; 7] =
+        ["your_", "your-", "your", "insert_", "replace_", "replace-", "change"];
     let Ok(text) = std::str::from_utf8(secret) else { return false };
-    let lower = text.trim().to_ascii_lowercase();
+    let text = text.trim();
+    let lower = text.to_ascii_lowercase();
     let Some(first) = lower.bytes().next() else { return true };
     let last = lower.bytes().next_back().unwrap_or(first);
-    lower.bytes().all(|b| b == first)
+    if lower.bytes().all(|b| b == first)
         || matches!((first, last), (b'<', b'>') | (b'[', b']') | (b'{', b'}') | (b'%', b'%'))
-        || lower.contains("${")
-        || lower.contains("$(")
-        || lower.contains("{{")
-        || lower.contains("<%")
-        || lower.contains("%(")
-        // Long base64 holds any four letters by chance; there only long words count.
-        || WORDS.iter().any(|word| (lower.len() <= 64 || word.len() > 8) && lower.contains(word))
+        || ["${", "$(", "{{", "<%", "%("].iter().any(|sign| lower.contains(sign))
+    {
+        return true;
+    }
+    // Amazon's documentation marks its keys so.
+    if text.ends_with("EXAMPLE") || text.ends_with("EXAMPLEKEY") {
+        return true;
+    }
+    // Long base64 holds any four letters by chance; there only long words count.
+    let counts = |word: &str| lower.len() <= 64 || word.len() > 8;
+    let words = || WORDS.iter().filter(|word| counts(word) && lower.contains(**word));
+    if words().next().is_none() {
+        return false;
+    }
+    if STARTS.iter().any(|start| lower.starts_with(start)) {
+        return true;
+    }
+    // A word within a real secret excuses nothing: it must be most of it.
+    let mut rest = lower.clone();
+    for word in words().chain(&FILLERS) {
+        rest = rest.replace(word, "");
+    }
+    let mut left: Vec<u8> = rest.into_bytes();
+    left.sort_unstable();
+    left.dedup();
+    left.len() < LEFT_MAX
 }
+
+/// Different characters beside placeholder words that make a secret.
+const LEFT_MAX: usize = 8;
 
 /// Bits of information for each byte, from how often each byte occurs (Shannon).
 pub(super) fn entropy(bytes: &[u8]) -> f64 {
@@ -167,7 +200,9 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(bare).or_else(|_| URL_SAFE_NO_PAD.decode(bare)).ok()
 }
 
-fn is_jwt(secret: &[u8]) -> bool {
+fn jwt(secret: &[u8]) -> Outcome {
+    /// Claims that tell who and how long (RFC 7519, section 4.1), and what access tokens have beside them.
+    const CLAIMS: [&str; 9] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "user_id"];
     let mut parts = secret.split(|b| *b == b'.');
     let object = |part: Option<&[u8]>| {
         let value: serde_json::Value = serde_json::from_slice(&decode(part?)?).ok()?;
@@ -177,9 +212,33 @@ fn is_jwt(secret: &[u8]) -> bool {
     let signed = header.is_some_and(|header| {
         header.get("alg").is_some_and(|alg| alg.as_str().is_some_and(|alg| alg != "none"))
     });
-    signed
-        && object(parts.next()).is_some()
-        && parts.next().is_some_and(|signature| signature.len() >= 20)
+    let Some(body) = object(parts.next()) else { return Outcome::No };
+    if !signed || parts.next().is_none_or(|signature| signature.len() < 20) {
+        return Outcome::No;
+    }
+    // The subject of the example that every introduction shows.
+    if body.get("sub").and_then(|sub| sub.as_str()) == Some("1234567890") {
+        return Outcome::No;
+    }
+    if CLAIMS.iter().any(|claim| body.contains_key(*claim)) { Outcome::Yes } else { Outcome::Weak }
+}
+
+fn wrapped_key(secret: &[u8]) -> Outcome {
+    const WORDS: &[u8] = b"PRIVATE KEY";
+    let text: Vec<u8> = String::from_utf8_lossy(secret)
+        .replace("\\n", "")
+        .bytes()
+        .filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+        .collect();
+    // Whole groups of four, so that what is cut off does not make it undecodable.
+    let whole = (text.len() - text.len() % 4).min(DECODED_MAX);
+    let Some(key) = text.get(..whole).and_then(decode) else { return Outcome::No };
+    let Some(at) = memchr::memmem::find(&key, WORDS) else { return Outcome::No };
+    let body = key.get(at + WORDS.len()..).unwrap_or_default();
+    let body = body.iter().position(|b| *b == b'\n').and_then(|at| body.get(at..));
+    let body = body.unwrap_or_default();
+    let end = memchr::memmem::find(body, b"-----").unwrap_or(body.len());
+    private_key(body.get(..end).unwrap_or_default(), &key)
 }
 
 fn is_basic(secret: &[u8]) -> bool {

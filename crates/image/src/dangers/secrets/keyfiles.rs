@@ -102,3 +102,78 @@ fn java_store_has_key(bytes: &[u8]) -> bool {
     // A store that ends early is taken for one with a key: nothing says that it has none.
     read().unwrap_or(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &str, content: &[u8]) -> Vec<String> {
+        scan(path, content).into_iter().map(|hit| hit.detector).collect()
+    }
+
+    /// A DER sequence around `body` with a length of two bytes.
+    fn sequence(body: &[u8]) -> Vec<u8> {
+        let size = u16::try_from(body.len()).unwrap().to_be_bytes();
+        [&[0x30, 0x82], size.as_slice(), body].concat()
+    }
+
+    #[test]
+    fn private_keys_in_der() {
+        let rest = [7; 300].as_slice();
+        for start in [
+            [2, 1, 0, 2, 0x82].as_slice(),
+            &[2, 1, 0, 0x30, 13, 6],
+            &[2, 1, 1, 0x30, 13, 6],
+            &[2, 1, 1, 4, 0x20],
+        ] {
+            let key = sequence(&[start, rest].concat());
+            assert_eq!(names("a", &key), ["private-key-der"], "{start:?}");
+            // Not if it is cut off or something follows.
+            assert!(names("a", &key[..key.len() - 1]).is_empty());
+            assert!(names("a", &[key.as_slice(), &[0]].concat()).is_empty());
+        }
+        // A certificate begins with a sequence.
+        assert!(names("a", &sequence(&[&[0x30, 0x82], rest].concat())).is_empty());
+        for broken in [[0x30].as_slice(), &[0x30, 0x85, 1, 1, 1, 1, 1], &[0x30, 0x84, 1], &[]] {
+            assert!(names("a", broken).is_empty());
+        }
+    }
+
+    #[test]
+    fn pkcs12_with_a_key() {
+        let bag = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x0a, 0x01];
+        let store = |kind: &[u8]| {
+            sequence(&[&[2, 1, 3, 0x30, 0x10], bag.as_slice(), kind, &[0; 40]].concat())
+        };
+        assert_eq!(names("a", &store(&[2])), ["pkcs12"]);
+        // Certificates only (bag 3); but as a .p12 nothing says what is in it.
+        assert!(names("a", &store(&[3])).is_empty());
+        assert_eq!(names("b/a.p12", &store(&[3])), ["pkcs12"]);
+    }
+
+    fn java(tags: &[u32]) -> Vec<u8> {
+        let mut bytes = vec![0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2];
+        bytes.extend(u32::try_from(tags.len()).unwrap().to_be_bytes());
+        for tag in tags {
+            bytes.extend(tag.to_be_bytes());
+            // Alias, date, kind, and a body of four bytes.
+            bytes.extend(b"\0\x01a\0\0\0\0\0\0\0\0\0\x05X.509\0\0\0\x04body");
+        }
+        bytes
+    }
+
+    #[test]
+    fn java_key_stores() {
+        assert!(names("cacerts", &java(&[2, 2, 2])).is_empty());
+        assert_eq!(names("a.jks", &java(&[2, 1])), ["java-keystore"]);
+        assert_eq!(names("a.jks", &java(&[2, 3])), ["java-keystore"]);
+        let whole = java(&[2, 2]);
+        assert_eq!(names("a.jks", &whole[..whole.len() - 3]), ["java-keystore"]);
+    }
+
+    #[test]
+    fn password_databases() {
+        assert_eq!(names("a", b"\x03\xd9\xa2\x9a\x67\xfb"), ["password-database"]);
+        assert!(names("a", b"\x03\xd9\xa2").is_empty());
+    }
+}

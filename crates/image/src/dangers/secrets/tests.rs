@@ -1,5 +1,4 @@
 //! Every detector finds its own examples, and no output holds a secret of one.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -48,6 +47,11 @@ fn expand(text: &str) -> String {
             "b64key" => {
                 let body = noise(&mut seed, ALL, 60);
                 return STANDARD.encode(format!("-----BEGIN KEY-----\n{body}"));
+            }
+            "wrapped" => {
+                let body = STANDARD.encode(format!("0{}", noise(&mut seed, ALL, 120)));
+                let mark = ["-----BEGIN PRIV", "ATE KEY-----"].concat();
+                return STANDARD.encode(format!("{mark}\n{body}\n-----END"));
             }
             "jwt" => {
                 let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
@@ -137,4 +141,128 @@ fn lines_and_windows() {
         detectors.scan("a.txt", text.as_bytes()).iter().map(|hit| hit.line).collect();
     assert_eq!(lines, [3]);
     assert!(detectors.list.iter().all(|one| BEFORE + one.source.reach < WINDOW_OVERLAP));
+}
+
+#[test]
+fn a_value_is_never_shown() {
+    let detectors = Detectors::new().unwrap();
+    for (name, value) in [
+        ("DB_PASSWORD", "hunter2"),
+        ("DATABASE_URL", "postgres://app:Zx81kQ0plm@db/app"),
+        ("", "RUN docker login -u me -p Zx81kQ0plm r.site"),
+        ("history step 1", "RUN export API_TOKEN=Zx81kQ0plmW3"),
+    ] {
+        let hits = detectors.scan_value(name, value);
+        assert!(!hits.is_empty(), "{name} {value}");
+        for hit in hits {
+            assert_eq!(hit.line, 0);
+            assert!(!hit.preview.contains("hunter") && !hit.preview.contains("Zx81"), "{hit:?}");
+        }
+    }
+}
+
+#[test]
+fn words_within_a_secret_do_not_excuse_it() {
+    for real in ["Wq7example!kZ30pRt", "xXxxdk39FqW0zr", "r8Kq-dummy-Zp04vLwY"] {
+        assert!(!checks::is_placeholder(real.as_bytes()), "{real}");
+    }
+    for none in [
+        "changeme",
+        "changeme123",
+        "example-password",
+        "your_secret_key_1",
+        "${X}",
+        "xxxxxxxx",
+        "<key>",
+    ] {
+        assert!(checks::is_placeholder(none.as_bytes()), "{none}");
+    }
+    let url = "amqp://app:Zx81kQ0plm@mq.example.com";
+    assert_eq!(Detectors::new().unwrap().scan("srv/.env", url.as_bytes()).len(), 1);
+}
+
+fn wide(text: &str, mark: bool, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    let mark = mark.then_some(0xfeff);
+    mark.into_iter().chain(text.encode_utf16()).flat_map(order).collect()
+}
+
+#[test]
+fn passwords_in_utf_16() {
+    let detectors = Detectors::new().unwrap();
+    let text = "DB_PASSWORD=Zx81kQ0plmW3\r\nNAME=app\r\n";
+    for content in [
+        wide(text, true, u16::to_le_bytes),
+        wide(text, true, u16::to_be_bytes),
+        wide(text, false, u16::to_le_bytes),
+        wide(text, false, u16::to_be_bytes),
+        [b"\xef\xbb\xbf".as_slice(), text.as_bytes()].concat(),
+    ] {
+        let hits = detectors.scan("srv/app.ini", &content);
+        assert_eq!(hits.len(), 1, "{hits:?}");
+        assert_eq!(hits[0].line, 1);
+    }
+}
+
+#[test]
+fn a_secret_across_windows_is_in_one_of_them() {
+    let detectors = Detectors::new().unwrap();
+    let key = expand("-----BEGIN PRIV<>ATE KEY-----\n<der:9000>\n-----END PRIV<>ATE KEY-----\n");
+    let step = WINDOW_OVERLAP * 2;
+    for before in [step - 5, step - key.len() / 2, step + 40 - key.len()] {
+        let text = format!("{}\n{key}{}", "a b\n".repeat(before / 4), "c d\n".repeat(step / 4));
+        let mut found = Vec::new();
+        let mut from = 0;
+        while from < text.len() {
+            let to = (from + step).min(text.len());
+            found.extend(detectors.scan("srv/a.txt", &text.as_bytes()[from..to]));
+            from += step - WINDOW_OVERLAP;
+        }
+        assert!(found.iter().any(|hit| hit.detector == "private-key"), "{before}");
+    }
+}
+
+#[test]
+fn a_key_in_a_program_is_minor() {
+    let detectors = Detectors::new().unwrap();
+    let key = expand("-----BEGIN PRIV<>ATE KEY-----\n<der:120>\n-----END PRIV<>ATE KEY-----\n");
+    let program = format!("\x7fELF\0{key}\0");
+    let severity = |path: &str, content: &str| detectors.scan(path, content.as_bytes())[0].severity;
+    assert_eq!(severity("usr/lib/a.so", &program), Severity::Low);
+    assert_eq!(severity("srv/key.pem", &key), Severity::High);
+    assert_eq!(severity("usr/share/doc/a/key.pem", &key), Severity::Low);
+}
+
+#[test]
+fn packed_files_are_looked_into() {
+    use std::io::{Cursor, Write as _};
+    let detectors = Detectors::new().unwrap();
+    let text = b"DB_PASSWORD=Zx81kQ0plmW3\n";
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let hits = detectors.scan("srv/app.env.gz", &gzip);
+    assert_eq!(hits.len(), 1);
+    assert!(hits[0].preview.contains("app.env:"), "{hits:?}");
+    // A broken end does not hide what came before it.
+    let cut = &gzip[..gzip.len() - 6];
+    assert_eq!(detectors.scan("srv/app.env.gz", cut).len(), 1);
+
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    zip.start_file("BOOT-INF/classes/application.properties", options).unwrap();
+    zip.write_all(text).unwrap();
+    zip.start_file("A.class", options).unwrap();
+    zip.write_all(text).unwrap();
+    let zip = zip.finish().unwrap().into_inner();
+    let hits = detectors.scan("srv/app.jar", &zip);
+    assert_eq!(hits.len(), 1);
+    assert!(
+        hits[0].preview.contains("properties:") && !hits[0].preview.contains("Zx81"),
+        "{hits:?}"
+    );
+
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&b"a".repeat(24 << 20)).unwrap();
+    let members = packed::members("a.gz", &bomb.finish().unwrap()).unwrap();
+    assert!(members[0].content.len() < 4 << 20);
 }

@@ -21,6 +21,15 @@ fn names(found: &Found) -> Vec<&str> {
 }
 
 #[test]
+fn a_database_elsewhere_is_told() {
+    let content = b"Package: a\nStatus: install ok installed\nVersion: 1\n\n";
+    let found = read("opt/dpkg/status", content);
+    assert_eq!((found.packages.len(), found.unread.len()), (0, 1));
+    let meta = Meta { path: "opt/app/status", ..Meta::default() };
+    assert!(!READERS.iter().any(|reader| (reader.wants)(&meta, b"running")));
+}
+
+#[test]
 fn a_package_with_everything() {
     let found = status(
         "Package: libfoo1\r\nStatus: install ok installed\r\nMaintainer: A B <a@b.example>\r\n\

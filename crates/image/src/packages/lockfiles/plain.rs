@@ -1,4 +1,4 @@
-//! Lock files of Cargo, Bundler, Composer and Gradle.
+//! Lock files of Cargo, Bundler, Composer, Gradle and sbt.
 
 use serde_json::Value as Json;
 use toml::Value;
@@ -83,6 +83,25 @@ pub(super) fn gradle(content: &[u8], lock: &mut Lock) -> Result<(), Unread> {
         match module.rsplit_once(':') {
             Some((name, version)) if name.contains(':') => lock.add(name, version),
             _ => lock.tell(&format!("`{line}` is not group:artifact:version")),
+        }
+    }
+    Ok(())
+}
+
+/// `build.sbt.lock` of the plugin sbt-dependency-lock: `dependencies` with `org`, `name` and `version`
+/// (<https://stringbean.github.io/sbt-dependency-lock/file-formats/index.html>).
+pub(super) fn sbt(content: &[u8], lock: &mut Lock) -> Result<(), Unread> {
+    let root = json_members(content, &["dependencies"])?;
+    let list = root.get("dependencies").and_then(Json::as_array);
+    for entry in list.ok_or_else(|| Unread("it has no list of dependencies".to_owned()))? {
+        let text = |member: &str| entry.get(member).and_then(Json::as_str).unwrap_or_default();
+        let mut uses = entry.get("configurations").and_then(Json::as_array).into_iter().flatten().peekable();
+        if uses.peek().is_some() && uses.all(|name| name == "test") {
+            continue;
+        }
+        match (text("org"), text("name")) {
+            ("", _) | (_, "") => lock.tell("a dependency lacks organisation or name"),
+            (org, name) => lock.add(&format!("{org}:{name}"), text("version")),
         }
     }
     Ok(())

@@ -260,3 +260,14 @@ fn many_complaints_are_counted() {
     assert_eq!(unread.len(), UNREAD_MAX + 1);
     assert_eq!(unread.last().unwrap(), "and 80 more");
 }
+
+#[test]
+fn sbt_and_what_is_not_matched() {
+    let content = r#"{"lockVersion": 1, "dependencies": [
+        {"org": "org.a", "name": "b", "version": "1.0", "configurations": ["compile", "test"]},
+        {"org": "org.t", "name": "t", "version": "2.0", "configurations": ["test"]},
+        {"org": "org.x", "name": "c", "version": "3.0"}]}"#;
+    assert_eq!(names("build.sbt.lock", content), ["org.a:b 1.0", "org.x:c 3.0"]);
+    let (packages, _, result) = read("app/conan.lock", b"{}");
+    assert!(packages.is_empty() && result.is_err());
+}

@@ -1,0 +1,75 @@
+//! Debian's own packages as material: a root by debootstrap, single packages by apt-get; each fetched once and kept
+//! below the build folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use crate::program::target;
+
+/// Tests of one program run side by side.
+static FETCHING: Mutex<()> = Mutex::new(());
+
+/// Runs a program, demands that it works, and gives what it prints.
+pub fn tool(program: &str, arguments: &[&str]) -> String {
+    tool_in(Path::new("/"), program, arguments)
+}
+
+fn tool_in(folder: &Path, program: &str, arguments: &[&str]) -> String {
+    let done = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}: run `cargo xtask test`"));
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{program} {}: {said}", arguments.join(" "));
+    String::from_utf8_lossy(&done.stdout).trim_end().to_owned()
+}
+
+fn kept() -> PathBuf {
+    let folder = target().join("haechi-tests");
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A root file system of this host's release, as a tar archive.
+pub fn debian() -> PathBuf {
+    let _one = FETCHING.lock().unwrap_or_else(PoisonError::into_inner);
+    let release = tool("sh", &["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
+    let tar = kept().join(format!("debian-{release}.tar"));
+    if !tar.is_file() {
+        let dir = tempfile::tempdir_in(kept()).unwrap();
+        let (root, new) = (dir.path().join("root"), dir.path().join("tar"));
+        let (root, new) = (root.to_str().unwrap(), new.to_str().unwrap());
+        tool("debootstrap", &["--variant=minbase", &release, root]);
+        let caches = ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./dev/*"];
+        let write = ["--numeric-owner", "--directory", root, "--create", "--file", new, "."];
+        tool("tar", &[&caches[..], &write[..]].concat());
+        fs::rename(new, &tar).unwrap();
+    }
+    tar
+}
+
+/// A package of this host's release, unpacked: its file, and the folder that holds its files.
+pub fn debian_package(name: &str) -> (PathBuf, PathBuf) {
+    let _one = FETCHING.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = kept().join("packages").join(name);
+    if !folder.is_dir() {
+        let dir = tempfile::tempdir_in(kept()).unwrap();
+        let new = dir.path().join("new");
+        fs::create_dir(&new).unwrap();
+        tool_in(&new, "apt-get", &["--quiet", "download", name]);
+        let deb = deb_in(&new);
+        tool("dpkg-deb", &["--extract", deb.to_str().unwrap(), new.join("root").to_str().unwrap()]);
+        fs::create_dir_all(folder.parent().unwrap()).unwrap();
+        fs::rename(&new, &folder).unwrap();
+    }
+    (deb_in(&folder), folder.join("root"))
+}
+
+fn deb_in(folder: &Path) -> PathBuf {
+    let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|e| e == "deb")).expect("a .deb")
+}
