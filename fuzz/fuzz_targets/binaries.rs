@@ -26,7 +26,10 @@ fuzz_target!(|data: &[u8]| {
         }
         3 => (readers::other("usr/sbin/nginx"), make::elf(&[(".rodata", content)])),
         4 => (jar, make::archive(&[("META-INF/MANIFEST.MF", content)])),
-        5 => (jar, make::archive(&[("META-INF/maven/g/a/pom.properties", content), ("x.jar", content)])),
+        5 => (
+            jar,
+            make::archive(&[("META-INF/maven/g/a/pom.properties", content), ("x.jar", content)]),
+        ),
         _ => (jar, make::archive(&[("META-INF/maven/g/a/pom.xml", content)])),
     };
     readers::check(&all, place, &bytes);

@@ -49,7 +49,8 @@ fuzz_target!(|data: &[u8]| {
         17 => alone(detectors, content),
         _ => {
             let rules = Rules::embedded().expect("a test rules that out");
-            let _ = malware::is_candidate("usr/bin/a", 0o755, content.get(..4096).unwrap_or(content));
+            let _ =
+                malware::is_candidate("usr/bin/a", 0o755, content.get(..4096).unwrap_or(content));
             assert!(rules.scan(content).is_ok(), "too slow or failed");
         }
     }
@@ -66,7 +67,8 @@ fn sane(hits: &[Hit], lines: usize) {
 /// Plants a secret between hostile bytes.
 fn planted(detectors: &Detectors, content: &[u8]) {
     let Some((seed, rest)) = content.split_at_checked(17) else { return };
-    let body: String = seed[1..].iter().map(|&b| char::from(LETTERS[usize::from(b) % 32])).collect();
+    let body: String =
+        seed[1..].iter().map(|&b| char::from(LETTERS[usize::from(b) % 32])).collect();
     let secret = match seed[0] % 4 {
         0 => format!("AKIA{body}"),
         1 => format!("ghp_{body}{body}abcd"),
@@ -101,5 +103,8 @@ fn alone(detectors: &Detectors, content: &[u8]) {
     let line = before.iter().filter(|&&b| b == b'\n').count() + 2;
     let hits = detectors.scan("app/a.txt", &text);
     let many = hits.iter().filter(|hit| hit.detector == "aws-access-key").count() >= 100;
-    assert!(many || hits.iter().any(|hit| hit.line as usize == line), "AKIA{body} is not found: {hits:?}");
+    assert!(
+        many || hits.iter().any(|hit| hit.line as usize == line),
+        "AKIA{body} is not found: {hits:?}"
+    );
 }

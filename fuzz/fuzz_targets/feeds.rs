@@ -57,9 +57,11 @@ fn load(feed: &[u8], name: &str) -> tempfile::TempDir {
     fs::create_dir_all(&from).expect("a folder");
     fs::create_dir_all(&dir).expect("a folder");
     fs::write(from.join(name), feed).expect("memory takes it");
-    let plan = Plan { origin: Origin::Folder(from), only: Vec::new(), nvd_api_key: None, now: now() };
+    let plan =
+        Plan { origin: Origin::Folder(from), only: Vec::new(), nvd_api_key: None, now: now() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let report = runtime.block_on(update(&dir, &plan, Arc::new(()))).expect("the folder can be read");
+    let report =
+        runtime.block_on(update(&dir, &plan, Arc::new(()))).expect("the folder can be read");
     let told = report.sources.len() + report.failures.len() + report.skipped.len();
     assert!(told > 0 || report.unrecognised_count > 0, "a file is passed over in silence");
     folder
@@ -125,10 +127,7 @@ fuzz_target!(
 );
 
 /// Reads twice; what is read without an error must be JSON.
-fn strict(
-    content: &[u8],
-    read: impl Fn(&mut Basket) -> Result<(), FeedError>,
-) -> Option<Basket> {
+fn strict(content: &[u8], read: impl Fn(&mut Basket) -> Result<(), FeedError>) -> Option<Basket> {
     let (mut basket, mut again) = (Basket::default(), Basket::default());
     let result = read(&mut basket);
     assert_eq!(read(&mut again).is_ok(), result.is_ok());
@@ -191,7 +190,10 @@ fn damaged(content: &[u8]) {
     if database.knows("Debian:12") {
         for package in ["one", "two"] {
             let records = database.records("Debian:12", package);
-            assert!(records.is_err() || records.is_ok_and(|r| !r.is_empty()), "`{package}` is lost in silence");
+            assert!(
+                records.is_err() || records.is_ok_and(|r| !r.is_empty()),
+                "`{package}` is lost in silence"
+            );
         }
     }
 }

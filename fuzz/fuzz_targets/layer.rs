@@ -16,7 +16,8 @@ use haechi_image::layer::LayerScan;
 use haechi_image::{archive, merge, path, worker};
 use libfuzzer_sys::fuzz_target;
 
-static TOOLS: LazyLock<Tools> = LazyLock::new(|| worker::tools(None, true).expect("embedded rules are whole"));
+static TOOLS: LazyLock<Tools> =
+    LazyLock::new(|| worker::tools(None, true).expect("embedded rules are whole"));
 
 /// Gives few bytes at a time, as a pipe may.
 struct Slow<'a>(&'a [u8]);
@@ -72,7 +73,11 @@ fn may_be_sparse(content: &[u8]) -> bool {
 
 fn read(bytes: &[u8]) -> LayerScan {
     let layer = archive::layer(bytes, "layer", &TOOLS);
-    assert_eq!(archive::layer(Slow(bytes), "layer", &TOOLS), layer, "it depends on how the bytes come");
+    assert_eq!(
+        archive::layer(Slow(bytes), "layer", &TOOLS),
+        layer,
+        "it depends on how the bytes come"
+    );
     assert!(!layer.diff_id.is_empty() || !layer.problems.is_empty(), "broken without a problem");
     layer
 }
@@ -80,7 +85,11 @@ fn read(bytes: &[u8]) -> LayerScan {
 /// Merges twice.
 fn whole(layers: &[LayerScan]) -> haechi_core::inventory::Scan {
     let scan = merge::merge(layers, None, ScanSubject::default());
-    assert_eq!(merge::merge(layers, None, ScanSubject::default()), scan, "merging gives something else");
+    assert_eq!(
+        merge::merge(layers, None, ScanSubject::default()),
+        scan,
+        "merging gives something else"
+    );
     let problems: usize = layers.iter().map(|layer| layer.problems.len()).sum();
     assert!(problems == 0 || !scan.problems.is_empty(), "problems of layers are lost");
     scan
@@ -96,7 +105,9 @@ fn cut(made: &tar::Made, u: &mut Unstructured<'_>) {
             let is_it = |node: &&haechi_image::layer::Node| node.path == name;
             let node = layer.nodes.iter().find(is_it).expect("a file is lost");
             let size = content.len() as u64;
-            assert!(matches!(node.kind, haechi_image::layer::NodeKind::File { size: s, .. } if s == size));
+            assert!(
+                matches!(node.kind, haechi_image::layer::NodeKind::File { size: s, .. } if s == size)
+            );
         }
     }
     let end = made.borders.last().copied().unwrap_or_default();

@@ -92,9 +92,8 @@ fn assembled(content: &[u8], docker: bool) {
         add("config.json".into(), config);
     } else {
         let digest = blobs::digest_like("sha256:", config);
-        let manifest = format!(
-            r#"{{"config":{{"digest":"{digest}"}},"layers":[{{"digest":"{digest}"}}]}}"#
-        );
+        let manifest =
+            format!(r#"{{"config":{{"digest":"{digest}"}},"layers":[{{"digest":"{digest}"}}]}}"#);
         let place = |digest: &str| format!("blobs/{}", digest.replacen(':', "/", 1));
         add(place(&digest), config);
         let named = blobs::digest_like("sha256:", manifest.as_bytes());

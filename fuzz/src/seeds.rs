@@ -35,14 +35,26 @@ fn placed(places: &[Place], texts: &[(&str, &str)]) -> Vec<Vec<u8>> {
 }
 
 const TEXTS: &[(&str, &str)] = &[
-    ("status", "Package: a\nStatus: install ok installed\nVersion: 1:2-3\nArchitecture: amd64\nSource: b (4)\nConffiles:\n /etc/a 0123456789abcdef0123456789abcdef\nDescription: x\n y\n\nPackage: c\nVersion: 1\n"),
+    (
+        "status",
+        "Package: a\nStatus: install ok installed\nVersion: 1:2-3\nArchitecture: amd64\nSource: b (4)\nConffiles:\n /etc/a 0123456789abcdef0123456789abcdef\nDescription: x\n y\n\nPackage: c\nVersion: 1\n",
+    ),
     ("base", "Package: a\nVersion: 1\n"),
     (".list", "/.\n/usr\n/usr/bin\n/usr/bin/a\n"),
     (".md5sums", "0123456789abcdef0123456789abcdef  usr/bin/a\n"),
     ("diversions", "/bin/sh\n/bin/sh.distrib\ndash\n"),
-    ("installed", "C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nP:musl\nV:1.2-r0\nA:x86_64\nL:MIT\no:musl\nF:lib\nR:ld.so\na:0:0:755\nZ:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n"),
-    ("container-manifest-2", "bash\t5.1-1\t1\t2\tVendor\t(none)\t3\tx86_64\t0\tbash-5.1-1.src.rpm\n"),
-    ("os-release", "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\nID_LIKE=\"a b\"\nPRETTY_NAME='Debian \\\"12'\n"),
+    (
+        "installed",
+        "C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nP:musl\nV:1.2-r0\nA:x86_64\nL:MIT\no:musl\nF:lib\nR:ld.so\na:0:0:755\nZ:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n",
+    ),
+    (
+        "container-manifest-2",
+        "bash\t5.1-1\t1\t2\tVendor\t(none)\t3\tx86_64\t0\tbash-5.1-1.src.rpm\n",
+    ),
+    (
+        "os-release",
+        "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\nID_LIKE=\"a b\"\nPRETTY_NAME='Debian \\\"12'\n",
+    ),
     ("debian_version", "12.4\n"),
     ("alpine-release", "3.20.3\n"),
     ("redhat-release", "Red Hat Enterprise Linux release 9.4 (Plow)\n"),
@@ -50,7 +62,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("passwd", "root:x:0:0:root:/root:/bin/sh\nu:x:1000:1000::/:\n"),
     ("sources.list", "deb [trusted=yes arch=amd64] http://a/debian stable main\n"),
     (".sources", "Types: deb\nURIs: http://a\nTrusted: yes\n"),
-    ("99x", "APT::Get { AllowUnauthenticated \"true\"; /* x */ };\nAcquire::http::Verify-Peer \"0\"; // y\n#include \"z\"\n"),
+    (
+        "99x",
+        "APT::Get { AllowUnauthenticated \"true\"; /* x */ };\nAcquire::http::Verify-Peer \"0\"; // y\n#include \"z\"\n",
+    ),
     ("a.repo", "[a]\nbaseurl=http://a\ngpgcheck=0\nsslverify=false\n"),
     ("pip.conf", "[global]\ntrusted-host = a\n index-url = http://b\n"),
     ("npmrc", "strict-ssl=false\n//a/:_authToken=b\n"),
@@ -59,40 +74,112 @@ const TEXTS: &[(&str, &str)] = &[
     ("gitconfig", "[http]\n\tsslVerify = false\n"),
     ("curlrc", "insecure\n"),
     ("go.env", "GOFLAGS=-insecure\nGONOSUMDB=*\nGOSUMDB=off\n"),
-    ("METADATA", "Metadata-Version: 2.1\nName: a\nVersion: 1.0\nLicense: MIT\nClassifier: License :: OSI Approved\n\nText\n"),
+    (
+        "METADATA",
+        "Metadata-Version: 2.1\nName: a\nVersion: 1.0\nLicense: MIT\nClassifier: License :: OSI Approved\n\nText\n",
+    ),
     (".egg-info", "Metadata-Version: 1.0\nName: a\nVersion: 1.0\n"),
     ("RECORD", "a/b.py,sha256=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA,1\n\"a,c\",,\n"),
     ("vendor.txt", "requests==2.31.0\n# x\nurllib3==1.26\n    idna==3\n"),
-    ("b/package.json", "{\"name\":\"@a/b\",\"version\":\"1.0.0\",\"license\":{\"type\":\"MIT\"},\"author\":\"x\"}"),
-    (".gemspec", "# -*- encoding: utf-8 -*-\n# stub: a 1.0 ruby lib\n\nGem::Specification.new do |s|\n  s.name = \"a\".freeze\n  s.version = \"1.0\"\n  s.licenses = [\"MIT\".freeze]\nend\n"),
-    ("installed.json", "{\"packages\":[{\"name\":\"a/b\",\"version\":\"v1.0\",\"version_normalized\":\"1.0.0.0\",\"license\":[\"MIT\"]}],\"dev\":true}"),
+    (
+        "b/package.json",
+        "{\"name\":\"@a/b\",\"version\":\"1.0.0\",\"license\":{\"type\":\"MIT\"},\"author\":\"x\"}",
+    ),
+    (
+        ".gemspec",
+        "# -*- encoding: utf-8 -*-\n# stub: a 1.0 ruby lib\n\nGem::Specification.new do |s|\n  s.name = \"a\".freeze\n  s.version = \"1.0\"\n  s.licenses = [\"MIT\".freeze]\nend\n",
+    ),
+    (
+        "installed.json",
+        "{\"packages\":[{\"name\":\"a/b\",\"version\":\"v1.0\",\"version_normalized\":\"1.0.0.0\",\"license\":[\"MIT\"]}],\"dev\":true}",
+    ),
     (".reg", "a:2:{s:4:\"name\";s:1:\"A\";s:7:\"version\";a:1:{s:7:\"release\";s:3:\"1.0\";}}"),
-    (".deps.json", "{\"runtimeTarget\":{\"name\":\"x\"},\"libraries\":{\"A/1.0\":{\"type\":\"package\",\"path\":\"a/1.0\"}},\"targets\":{\"x\":{\"A/1.0\":{\"runtime\":{\"a.dll\":{}}}}}}"),
-    (".nuspec", "<?xml version=\"1.0\"?><package><metadata><id>A</id><version>1.0</version><license>MIT</license></metadata></package>"),
-    ("package-lock.json", "{\"lockfileVersion\":3,\"packages\":{\"\":{},\"node_modules/a\":{\"version\":\"1.0.0\",\"dev\":true}},\"dependencies\":{\"a\":{\"version\":\"1\",\"dependencies\":{\"b\":{\"version\":\"2\"}}}}}"),
-    ("npm-shrinkwrap.json", "{\"lockfileVersion\":1,\"dependencies\":{\"a\":{\"version\":\"1\",\"dependencies\":{\"b\":{\"version\":\"2\"}}}}}"),
-    ("yarn.lock", "# yarn lockfile v1\n\n\"a@^1.0\", a@~1:\n  version \"1.0.1\"\n  resolved \"https://x/a\"\n  dependencies:\n    b \"1\"\n"),
-    ("yarn.lock", "__metadata:\n  version: 6\n\n\"a@npm:^1.0\":\n  version: 1.0.1\n  resolution: \"a@npm:1.0.1\"\n"),
-    ("pnpm-lock.yaml", "lockfileVersion: '6.0'\npackages:\n  /a@1.0.0(b@2):\n    dev: true\n  /@c/d/1.0:\n    resolution: {integrity: x}\n"),
-    ("bun.lock", "{\n  \"lockfileVersion\": 1, // x\n  \"packages\": {\"a\": [\"a@1.0.0\", \"\", {}, \"x\"],},\n}"),
-    ("requirements.txt", "a==1.0 ; python_version > '3' --hash=sha256:00\nb[c]>=2\n-r x.txt\nd===1 \\\n  # e\n"),
+    (
+        ".deps.json",
+        "{\"runtimeTarget\":{\"name\":\"x\"},\"libraries\":{\"A/1.0\":{\"type\":\"package\",\"path\":\"a/1.0\"}},\"targets\":{\"x\":{\"A/1.0\":{\"runtime\":{\"a.dll\":{}}}}}}",
+    ),
+    (
+        ".nuspec",
+        "<?xml version=\"1.0\"?><package><metadata><id>A</id><version>1.0</version><license>MIT</license></metadata></package>",
+    ),
+    (
+        "package-lock.json",
+        "{\"lockfileVersion\":3,\"packages\":{\"\":{},\"node_modules/a\":{\"version\":\"1.0.0\",\"dev\":true}},\"dependencies\":{\"a\":{\"version\":\"1\",\"dependencies\":{\"b\":{\"version\":\"2\"}}}}}",
+    ),
+    (
+        "npm-shrinkwrap.json",
+        "{\"lockfileVersion\":1,\"dependencies\":{\"a\":{\"version\":\"1\",\"dependencies\":{\"b\":{\"version\":\"2\"}}}}}",
+    ),
+    (
+        "yarn.lock",
+        "# yarn lockfile v1\n\n\"a@^1.0\", a@~1:\n  version \"1.0.1\"\n  resolved \"https://x/a\"\n  dependencies:\n    b \"1\"\n",
+    ),
+    (
+        "yarn.lock",
+        "__metadata:\n  version: 6\n\n\"a@npm:^1.0\":\n  version: 1.0.1\n  resolution: \"a@npm:1.0.1\"\n",
+    ),
+    (
+        "pnpm-lock.yaml",
+        "lockfileVersion: '6.0'\npackages:\n  /a@1.0.0(b@2):\n    dev: true\n  /@c/d/1.0:\n    resolution: {integrity: x}\n",
+    ),
+    (
+        "bun.lock",
+        "{\n  \"lockfileVersion\": 1, // x\n  \"packages\": {\"a\": [\"a@1.0.0\", \"\", {}, \"x\"],},\n}",
+    ),
+    (
+        "requirements.txt",
+        "a==1.0 ; python_version > '3' --hash=sha256:00\nb[c]>=2\n-r x.txt\nd===1 \\\n  # e\n",
+    ),
     ("poetry.lock", "[[package]]\nname = \"a\"\nversion = \"1.0\"\n"),
     ("pdm.lock", "[[package]]\nname = \"a\"\nversion = \"1.0\"\n"),
-    ("uv.lock", "version = 1\n[[package]]\nname = \"a\"\nversion = \"1.0\"\nsource = { registry = \"x\" }\n"),
+    (
+        "uv.lock",
+        "version = 1\n[[package]]\nname = \"a\"\nversion = \"1.0\"\nsource = { registry = \"x\" }\n",
+    ),
     ("pylock.toml", "lock-version = \"1.0\"\n[[packages]]\nname = \"a\"\nversion = \"1.0\"\n"),
-    ("Pipfile.lock", "{\"default\":{\"a\":{\"version\":\"==1.0\"}},\"develop\":{\"b\":{\"git\":\"x\"}}}"),
-    ("go.mod", "module m\n\ngo 1.22\ntoolchain go1.22.1\nrequire (\n\ta.b/c v1.0.0 // indirect\n)\nreplace a.b/c => ../c\nexclude x v1\n"),
-    ("Cargo.lock", "version = 3\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nsource = \"registry+https://x\"\n"),
-    ("Gemfile.lock", "GEM\n  remote: https://x\n  specs:\n    a (1.0)\n      b (>= 1)\n\nDEPENDENCIES\n  a!\n"),
-    ("composer.lock", "{\"packages\":[{\"name\":\"a/b\",\"version\":\"v1.0\"}],\"packages-dev\":[]}"),
-    ("packages.lock.json", "{\"version\":1,\"dependencies\":{\"net8.0\":{\"A\":{\"type\":\"Direct\",\"resolved\":\"1.0\"}}}}"),
-    ("packages.config", "<packages><package id=\"A\" version=\"1.0\" developmentDependency=\"true\"/></packages>"),
+    (
+        "Pipfile.lock",
+        "{\"default\":{\"a\":{\"version\":\"==1.0\"}},\"develop\":{\"b\":{\"git\":\"x\"}}}",
+    ),
+    (
+        "go.mod",
+        "module m\n\ngo 1.22\ntoolchain go1.22.1\nrequire (\n\ta.b/c v1.0.0 // indirect\n)\nreplace a.b/c => ../c\nexclude x v1\n",
+    ),
+    (
+        "Cargo.lock",
+        "version = 3\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nsource = \"registry+https://x\"\n",
+    ),
+    (
+        "Gemfile.lock",
+        "GEM\n  remote: https://x\n  specs:\n    a (1.0)\n      b (>= 1)\n\nDEPENDENCIES\n  a!\n",
+    ),
+    (
+        "composer.lock",
+        "{\"packages\":[{\"name\":\"a/b\",\"version\":\"v1.0\"}],\"packages-dev\":[]}",
+    ),
+    (
+        "packages.lock.json",
+        "{\"version\":1,\"dependencies\":{\"net8.0\":{\"A\":{\"type\":\"Direct\",\"resolved\":\"1.0\"}}}}",
+    ),
+    (
+        "packages.config",
+        "<packages><package id=\"A\" version=\"1.0\" developmentDependency=\"true\"/></packages>",
+    ),
     ("project.assets.json", "{\"libraries\":{\"A/1.0\":{\"type\":\"package\"}}}"),
-    ("Packages.props", "<Project><ItemGroup><PackageVersion Include=\"A\" Version=\"1.0\"/></ItemGroup></Project>"),
+    (
+        "Packages.props",
+        "<Project><ItemGroup><PackageVersion Include=\"A\" Version=\"1.0\"/></ItemGroup></Project>",
+    ),
     ("gradle.lockfile", "# x\ng:a:1.0=compile,runtime\nempty=\n"),
-    ("pom.xml", "<project><parent><groupId>g</groupId><version>1</version></parent><artifactId>a</artifactId><properties><v>2</v></properties><dependencies><dependency><groupId>${project.groupId}</groupId><artifactId>b</artifactId><version>${v}</version></dependency></dependencies></project>"),
+    (
+        "pom.xml",
+        "<project><parent><groupId>g</groupId><version>1</version></parent><artifactId>a</artifactId><properties><v>2</v></properties><dependencies><dependency><groupId>${project.groupId}</groupId><artifactId>b</artifactId><version>${v}</version></dependency></dependencies></project>",
+    ),
     ("pom.properties", "#x\ngroupId=g\nartifactId=a\nversion=1.0\n"),
-    ("node_version.h", "#define NODE_MAJOR_VERSION 20\n#define NODE_MINOR_VERSION 1\n#define NODE_PATCH_VERSION 0\n"),
+    (
+        "node_version.h",
+        "#define NODE_MAJOR_VERSION 20\n#define NODE_MINOR_VERSION 1\n#define NODE_PATCH_VERSION 0\n",
+    ),
     ("VERSION", "go1.22.1\ntime 2024-01-01\n"),
 ];
 
@@ -125,10 +212,19 @@ fn languages() -> Vec<Vec<u8>> {
 
 fn binaries() -> Vec<Vec<u8>> {
     let list = r#"{"packages":[{"name":"a","version":"1.0.0","source":"crates.io","kind":"runtime","root":true}]}"#;
-    let modules = "0w\u{af}path\tm\nmod\tm\t(devel)\t\ndep\ta.b/c\tv1.0.0\th1:x\n=>\td.e/f\tv2.0.0\th1:y\n";
-    let go = [b"\x08go1.22.1".as_slice(), &[u8::try_from(modules.len()).unwrap_or(127)], modules.as_bytes()].concat();
+    let modules =
+        "0w\u{af}path\tm\nmod\tm\t(devel)\t\ndep\ta.b/c\tv1.0.0\th1:x\n=>\td.e/f\tv2.0.0\th1:y\n";
+    let go = [
+        b"\x08go1.22.1".as_slice(),
+        &[u8::try_from(modules.len()).unwrap_or(127)],
+        modules.as_bytes(),
+    ]
+    .concat();
     let jar = make::archive(&[
-        ("META-INF/MANIFEST.MF", b"Manifest-Version: 1.0\r\nImplementation-Title: a\r\nImplementation-Version: 1.0\r\n"),
+        (
+            "META-INF/MANIFEST.MF",
+            b"Manifest-Version: 1.0\r\nImplementation-Title: a\r\nImplementation-Version: 1.0\r\n",
+        ),
         ("META-INF/maven/g/a/pom.properties", b"groupId=g\nartifactId=a\nversion=1.0\n"),
     ]);
     let nested = make::archive(&[("BOOT-INF/lib/a-1.0.jar", &jar)]);
@@ -138,13 +234,25 @@ fn binaries() -> Vec<Vec<u8>> {
         picked(end, list),
         picked(end + 2, &go),
         picked(end + 3, "\0nginx version: nginx/1.25.3\0nginx/1.25.3\0"),
-        picked(end + 4, "Manifest-Version: 1.0\r\nBundle-SymbolicName: a.b\r\nBundle-Version: 1.0\r\n x\r\n"),
+        picked(
+            end + 4,
+            "Manifest-Version: 1.0\r\nBundle-SymbolicName: a.b\r\nBundle-Version: 1.0\r\n x\r\n",
+        ),
         picked(end + 5, "groupId=g\nartifactId=a\nversion=1.0\n"),
-        picked(end + 6, "<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version></project>"),
+        picked(
+            end + 6,
+            "<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version></project>",
+        ),
         picked(jars, &jar),
         picked(jars, &nested),
         picked(0, make::elf(&[(".dep-v0", &make::zlib(list.as_bytes()))])),
-        picked(0, make::elf(&[(".rodata", b"x/registry/src/index.crates.io-6f17d22bba15001f/serde-1.0.188/src/lib.rs")])),
+        picked(
+            0,
+            make::elf(&[(
+                ".rodata",
+                b"x/registry/src/index.crates.io-6f17d22bba15001f/serde-1.0.188/src/lib.rs",
+            )]),
+        ),
     ]
 }
 
@@ -210,7 +318,8 @@ fn manifests() -> Vec<Vec<u8>> {
         uid: 0,
         gid: 0,
     };
-    let layer = haechi_image::layer::LayerScan { size: u64::MAX, nodes: vec![node], ..Default::default() };
+    let layer =
+        haechi_image::layer::LayerScan { size: u64::MAX, nodes: vec![node], ..Default::default() };
     let layer = haechi_image::archive::Item::Layer(String::new(), Box::new(layer));
     let mut sent = Vec::new();
     for item in [&item, &link, &layer, &layer] {

@@ -6,8 +6,22 @@ use crate::readers;
 
 /// Folders and files that are deleted, hidden and replaced by each other.
 const NAMES: [&str; 16] = [
-    "a", "a/b", "a/b/c", "a/d", "b", "b/c", "etc", "etc/passwd", "etc/os-release", "lib", "usr/lib", "c", "c/a/b",
-    "./a//b", "/b/./d", "é",
+    "a",
+    "a/b",
+    "a/b/c",
+    "a/d",
+    "b",
+    "b/c",
+    "etc",
+    "etc/passwd",
+    "etc/os-release",
+    "lib",
+    "usr/lib",
+    "c",
+    "c/a/b",
+    "./a//b",
+    "/b/./d",
+    "é",
 ];
 /// Most bytes of one file: larger ones only cost time.
 const SIZE_MAX: usize = 4096;
@@ -114,7 +128,8 @@ pub fn made(u: &mut Unstructured<'_>) -> Result<Made> {
             8 | 9 => {
                 made.plain = false;
                 let target = *u.choose(&NAMES)?;
-                let target = if u.arbitrary()? { format!("../{target}") } else { target.to_owned() };
+                let target =
+                    if u.arbitrary()? { format!("../{target}") } else { target.to_owned() };
                 let kind = if kind == 8 { b'1' } else { b'2' };
                 made.bytes.extend(entry(kind, name.as_bytes(), target.as_bytes(), mode, b""));
             }
@@ -123,7 +138,10 @@ pub fn made(u: &mut Unstructured<'_>) -> Result<Made> {
                 let content = u.bytes(length)?;
                 let long = format!("{}{name}", "long/".repeat(u.int_in_range(0..=900)?));
                 let mut records = pax("path", long.as_bytes());
-                records.extend(pax(u.choose(&["size", "uid", "comment", "linkpath"])?, u.bytes(u.len().min(4))?));
+                records.extend(pax(
+                    u.choose(&["size", "uid", "comment", "linkpath"])?,
+                    u.bytes(u.len().min(4))?,
+                ));
                 made.bytes.extend(entry(b'x', b"pax", b"", 0, &records));
                 made.bytes.extend(entry(b'0', b"short", b"", mode, content));
             }
@@ -162,7 +180,8 @@ fn sparse(u: &mut Unstructured<'_>, name: &str, length: usize) -> Result<Vec<u8>
     for _ in 0..u.int_in_range(0..=4)? {
         pieces.push((u.int_in_range(0_u32..=20_000)?, u.int_in_range(0_u32..=2000)?));
     }
-    let mut records = pax("GNU.sparse.realsize", u.int_in_range(0..=40_000)?.to_string().as_bytes());
+    let mut records =
+        pax("GNU.sparse.realsize", u.int_in_range(0..=40_000)?.to_string().as_bytes());
     records.extend(pax("GNU.sparse.name", name.as_bytes()));
     let mut content = Vec::new();
     match u.int_in_range(0..=2)? {
@@ -173,14 +192,17 @@ fn sparse(u: &mut Unstructured<'_>, name: &str, length: usize) -> Result<Vec<u8>
             }
         }
         1 => {
-            let map: Vec<String> = pieces.iter().map(|(at, count)| format!("{at},{count}")).collect();
+            let map: Vec<String> =
+                pieces.iter().map(|(at, count)| format!("{at},{count}")).collect();
             records.extend(pax("GNU.sparse.map", map.join(",").as_bytes()));
         }
         _ => {
             records.extend(pax("GNU.sparse.major", b"1"));
             records.extend(pax("GNU.sparse.minor", b"0"));
             content.extend(format!("{}\n", pieces.len()).bytes());
-            content.extend(pieces.iter().flat_map(|(at, count)| format!("{at}\n{count}\n").into_bytes()));
+            content.extend(
+                pieces.iter().flat_map(|(at, count)| format!("{at}\n{count}\n").into_bytes()),
+            );
             content.resize(content.len().next_multiple_of(512), 0);
         }
     }

@@ -44,7 +44,8 @@ pub fn debian() -> PathBuf {
         let (root, new) = (dir.path().join("root"), dir.path().join("tar"));
         let (root, new) = (root.to_str().unwrap(), new.to_str().unwrap());
         tool("debootstrap", &["--variant=minbase", &release, root]);
-        let caches = ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./dev/*"];
+        let caches =
+            ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./dev/*"];
         let write = ["--numeric-owner", "--directory", root, "--create", "--file", new, "."];
         tool("tar", &[&caches[..], &write[..]].concat());
         fs::rename(new, &tar).unwrap();

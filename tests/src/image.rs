@@ -26,7 +26,8 @@ impl Compression {
         match self {
             Self::None => bytes.to_vec(),
             Self::Gzip => {
-                let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                let mut out =
+                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 out.write_all(bytes).unwrap();
                 out.finish().unwrap()
             }

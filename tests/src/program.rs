@@ -166,6 +166,8 @@ impl Haechi {
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&err).unwrap());
         let child = self.command.spawn().expect("haechi can be started");
+        // What it reads belongs to it alone now: whoever writes to it learns when it ends.
+        self.command.stdin(Stdio::null());
         let line = format!("{:?}", self.command);
         Running { child, begin: Instant::now(), out, err, line }
     }
@@ -223,7 +225,9 @@ pub fn children(id: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
     lists
-        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()
+        })
         .collect()
 }
 

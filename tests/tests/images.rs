@@ -93,7 +93,8 @@ fn debian_package_by_package() {
     let mount = found.setid_files.iter().find(|f| f.path.ends_with("bin/mount")).unwrap();
     assert_eq!((mount.layer, mount.package.as_str()), (Some(0), "mount"));
 
-    let changed: Vec<_> = found.altered_files.iter().filter(|f| f.change == Change::Changed).collect();
+    let changed: Vec<_> =
+        found.altered_files.iter().filter(|f| f.change == Change::Changed).collect();
     assert_eq!(changed.len(), 1, "{changed:?}");
     assert_eq!((changed[0].path.as_str(), changed[0].layer), ("/usr/bin/tac", Some(4)));
     assert_eq!(changed[0].package, "coreutils");
@@ -101,7 +102,10 @@ fn debian_package_by_package() {
     // GnuTLS carries keys to test itself with.
     let own: Vec<_> = found.secrets.iter().filter(|s| !s.place.contains("libgnutls")).collect();
     let [secret] = own.as_slice() else { panic!("{own:?}") };
-    assert_eq!((secret.place.as_str(), secret.layer, secret.deleted), ("root/service", Some(6), true));
+    assert_eq!(
+        (secret.place.as_str(), secret.layer, secret.deleted),
+        ("root/service", Some(6), true)
+    );
     let text = fs::read_to_string(at("key")).unwrap();
     let body = text.lines().nth(1).unwrap();
     assert!(!scanned.done.stdout.contains(&body[20..40]), "the secret itself is nowhere");
@@ -121,7 +125,15 @@ fn debian_package_by_package() {
 fn same(a: &Scan, b: &Scan) -> bool {
     let strip = |scan: &Scan| Scan {
         subject: Default::default(),
-        layers: scan.layers.iter().cloned().map(|mut l| { l.created_by.clear(); l }).collect(),
+        layers: scan
+            .layers
+            .iter()
+            .cloned()
+            .map(|mut l| {
+                l.created_by.clear();
+                l
+            })
+            .collect(),
         ..scan.clone()
     };
     strip(a) == strip(b)
@@ -137,7 +149,10 @@ fn little() -> Image {
             .mode("bin/busybox", 0o4755, &busybox)
             .link("bin/sh", "busybox")
             .file("etc/os-release", "ID=alpine\nVERSION_ID=3.20.3\n")
-            .file("lib/apk/db/installed", "P:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\nP:zlib\nV:1.3.1-r1\nA:x86_64\no:zlib\n\n"),
+            .file(
+                "lib/apk/db/installed",
+                "P:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\nP:zlib\nV:1.3.1-r1\nA:x86_64\no:zlib\n\n",
+            ),
         Layer::new()
             .file("lib/apk/db/installed", "P:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\n")
             .file("srv/key.pem", key)
@@ -157,8 +172,14 @@ fn the_same_whatever_the_container() {
     let busybox = format!("generic busybox {version} 0");
     assert_eq!(inventory(&plain), ["apk musl 1.2.5-r0 0".to_owned(), busybox]);
     assert_eq!(plain.setid_files.len(), 1);
-    assert_eq!(plain.secrets.iter().map(|s| (s.layer, s.deleted)).collect::<Vec<_>>(), [(Some(1), true)]);
-    assert_eq!(plain.world_writable.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), ["/srv/open"]);
+    assert_eq!(
+        plain.secrets.iter().map(|s| (s.layer, s.deleted)).collect::<Vec<_>>(),
+        [(Some(1), true)]
+    );
+    assert_eq!(
+        plain.world_writable.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(),
+        ["/srv/open"]
+    );
     assert_eq!((plain.subject.user.as_str(), plain.subject.uid), ("1000", Some(1000)));
 
     for whole in [Compression::Gzip, Compression::Zstd] {
@@ -187,10 +208,12 @@ fn the_same_whatever_the_container() {
     fs::write(&archive, image.docker_archive()).unwrap();
     for format in ["cyclonedx", "spdx"] {
         let sbom = dir.path().join(format);
-        let write = ["image", "sbom", "--format", format, "--archive", archive.to_str().unwrap(), "-o"];
+        let write =
+            ["image", "sbom", "--format", format, "--archive", archive.to_str().unwrap(), "-o"];
         Haechi::new(&[&write[..], &[sbom.to_str().unwrap()]].concat()).run().must_end_with(0);
         let back = scan(&["--sbom", sbom.to_str().unwrap()], None).report.scan;
-        let names = |scan: &Scan| -> Vec<String> { scan.packages.iter().map(|p| p.purl.clone()).collect() };
+        let names =
+            |scan: &Scan| -> Vec<String> { scan.packages.iter().map(|p| p.purl.clone()).collect() };
         assert_eq!(names(&back), names(&plain), "{format}");
     }
 }
@@ -227,7 +250,8 @@ fn packages_of_every_language() {
     let (layer, ms) = unpacked(layer, "node-ms");
     let (layer, rack) = unpacked(layer, "ruby-rack");
     let (layer, io) = unpacked(layer, "libcommons-io-java");
-    let registry = fs::read("/usr/bin/docker-registry").expect("docker-registry: run `cargo xtask test`");
+    let registry =
+        fs::read(debian_package("docker-registry").1.join("usr/bin/docker-registry")).unwrap();
     let zip = |members: &[(&str, Vec<u8>)]| {
         let owned: Vec<_> = members.iter().map(|(n, b)| ((*n).to_owned(), b.clone())).collect();
         Feeds::zipped(&owned)
@@ -257,7 +281,10 @@ fn packages_of_every_language() {
     let found = scan_bytes(&Image::of([layer]).docker_archive()).report.scan;
     // Debian builds outside of Go's module mode: such a program does not say what it is made of.
     let [go] = found.problems.as_slice() else { panic!("{:?}", found.problems) };
-    assert_eq!((go.place.as_str(), go.affects.as_slice()), ("usr/local/bin/registry", &[Part::Packages][..]));
+    assert_eq!(
+        (go.place.as_str(), go.affects.as_slice()),
+        ("usr/local/bin/registry", &[Part::Packages][..])
+    );
     let seen = inventory(&found);
     for wanted in [
         format!("pypi six {six} 0"),
@@ -269,7 +296,10 @@ fn packages_of_every_language() {
         "composer acme/router v3.2.1 0".into(),
         "nuget Acme.Json 13.0.1 0".into(),
     ] {
-        let same = |line: &&String| line.eq_ignore_ascii_case(&wanted) || line.eq_ignore_ascii_case(&wanted.replace(" v3", " 3"));
+        let same = |line: &&String| {
+            line.eq_ignore_ascii_case(&wanted)
+                || line.eq_ignore_ascii_case(&wanted.replace(" v3", " 3"))
+        };
         assert!(seen.iter().any(|line| same(&line)), "{wanted} is not among {seen:#?}");
     }
     let inner = found.packages.iter().find(|p| p.name.ends_with("inner")).unwrap();
@@ -277,7 +307,10 @@ fn packages_of_every_language() {
     // The version of Go stands in the program itself.
     let text = String::from_utf8_lossy(&registry).into_owned();
     let go = found.packages.iter().find(|p| p.name == "stdlib").expect("Go's own library");
-    assert!(text.contains(&format!("go{}", go.version.trim_start_matches(['v', 'g', 'o']))), "{go:?}");
+    assert!(
+        text.contains(&format!("go{}", go.version.trim_start_matches(['v', 'g', 'o']))),
+        "{go:?}"
+    );
 }
 
 const SPEC: &str = "Name: NAME\nVersion: 1.2\nRelease: 3%{?dist}\nEpoch: EPOCH\nSummary: s\nLicense: MIT\nVendor: Acme\n\
@@ -304,8 +337,13 @@ fn rpm_package_by_package() {
     rpm(&["--initdb"]);
     let install = ["--install", "--nodeps", "--noscripts", "--nosignature"];
     rpm(&[&install[..], &[&files[0], &files[1]]].concat());
-    let queried = rpm(&["-qa", "--queryformat", "%{NAME} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE} %{ARCH} %{SOURCERPM}\n"]);
-    let expected: BTreeSet<String> = queried.lines().map(|line| line.replacen(" 0:", " ", 1)).collect();
+    let queried = rpm(&[
+        "-qa",
+        "--queryformat",
+        "%{NAME} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE} %{ARCH} %{SOURCERPM}\n",
+    ]);
+    let expected: BTreeSet<String> =
+        queried.lines().map(|line| line.replacen(" 0:", " ", 1)).collect();
     assert_eq!(expected.len(), 2);
 
     fs::create_dir(Path::new(&root).join("etc")).unwrap();
@@ -321,7 +359,8 @@ fn rpm_package_by_package() {
             .iter()
             .map(|p| {
                 let source = p.source.clone().unwrap();
-                let version = source.version.rsplit_once(':').map_or(source.version.as_str(), |(_, v)| v);
+                let version =
+                    source.version.rsplit_once(':').map_or(source.version.as_str(), |(_, v)| v);
                 let version_own = p.version.strip_prefix("0:").unwrap_or(&p.version);
                 format!("{} {version_own} {} {}-{version}.src.rpm", p.name, p.arch, source.name)
             })

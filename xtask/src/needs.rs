@@ -81,6 +81,30 @@ const NEEDS: &[Need] = &[
         why: "the ssh server that a container of the lab hides; it is not started on the host",
         what_for: ALL,
     },
+    Need {
+        seen: Seen::Program("debootstrap"),
+        packages: &["debootstrap"],
+        why: "makes the root of a Debian image, once",
+        what_for: &[For::Test],
+    },
+    Need {
+        seen: Seen::Program("rpmbuild"),
+        packages: &["rpm"],
+        why: "makes packages and a database of rpm",
+        what_for: &[For::Test],
+    },
+    Need {
+        seen: Seen::Program("htpasswd"),
+        packages: &["apache2-utils"],
+        why: "the password of the registry that one test starts",
+        what_for: &[For::Test],
+    },
+    Need {
+        seen: Seen::Program("openssl"),
+        packages: &["openssl"],
+        why: "certificates of that registry, and keys to be found in images",
+        what_for: &[For::Test],
+    },
 ];
 
 impl Need {

@@ -52,11 +52,12 @@ fn without_program() -> Result<Complaints> {
 /// The committed schemas are those that the program has.
 fn schemas(program: &Path) -> Result<Complaints> {
     let mut complaints = Vec::new();
-    for what in ["report", "snapshot"] {
+    for (what, file) in [("report", "report"), ("snapshot", "snapshot"), ("image", "image-report")]
+    {
         let mut schema = Command::new(program);
         schema.args(["schema", what]);
         let now = output(schema)?;
-        let name = format!("docs/schema/{what}-v1.json");
+        let name = format!("docs/schema/{file}-v1.json");
         let committed = std::fs::read_to_string(repository()?.join(&name)).unwrap_or_default();
         if committed.trim_end() != now {
             complaints.push(format!("{name}: not fresh; run `haechi schema {what} > {name}`"));

@@ -230,9 +230,7 @@ pub struct ScanLayer {
 }
 
 /// A file whose permissions are a danger.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DangerousFile {
     /// Path.
@@ -262,9 +260,7 @@ pub enum Change {
 }
 
 /// A packaged file that is not as its package left it.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AlteredFile {
     /// Path.
@@ -278,9 +274,7 @@ pub struct AlteredFile {
 }
 
 /// A secret that lies in the image. Never the secret itself.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
     /// Which detector saw it: `private-key`, `aws-access-key` …
@@ -300,9 +294,7 @@ pub struct Secret {
 }
 
 /// A file that a malware rule matches.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MalwareHit {
     /// Name of the YARA rule.
@@ -320,9 +312,7 @@ pub struct MalwareHit {
 }
 
 /// A setting of a package manager that skips verification.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeakSource {
     /// File, or `history step N`.
@@ -385,9 +375,7 @@ pub enum ProblemKind {
 }
 
 /// Something that kept the scan from being whole.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Problem {
     /// Kind.

@@ -129,11 +129,18 @@ impl Verdict {
                 reasons.push(Reason::Vulnerability { id, package, fixed });
             }
         }
+        // One that nobody has rated may be above the threshold or below it.
+        let unrated = assessment.vulnerabilities.iter().filter(|v| v.rating == Rating::Unknown);
+        reasons.extend(unrated.filter(|v| v.exploited.is_none()).map(|v| Reason::Undecided {
+            package: v.name.clone(),
+            detail: format!("{} is not rated by anybody yet", v.id),
+        }));
         if policy.unsafe_malware {
             reasons.extend(
-                scan.malware.iter().filter(|hit| hit.severity >= crate::Severity::High).map(|hit| {
-                    Reason::Malware { rule: hit.rule.clone(), path: hit.path.clone() }
-                }),
+                scan.malware
+                    .iter()
+                    .filter(|hit| hit.severity >= crate::Severity::High)
+                    .map(|hit| Reason::Malware { rule: hit.rule.clone(), path: hit.path.clone() }),
             );
         }
         if policy.unsafe_secrets {
@@ -186,7 +193,8 @@ impl ImageReport {
     /// How many vulnerabilities have each rating, worst first.
     pub fn counts(&self) -> [(Rating, usize); 6] {
         Rating::WORST_FIRST.map(|rating| {
-            let count = self.assessment.vulnerabilities.iter().filter(|v| v.rating == rating).count();
+            let count =
+                self.assessment.vulnerabilities.iter().filter(|v| v.rating == rating).count();
             (rating, count)
         })
     }
@@ -238,7 +246,7 @@ mod tests {
         };
         assert_eq!(of(Rating::Critical, FixState::Fixed), Safety::Unsafe);
         assert_eq!(of(Rating::High, FixState::Fixed), Safety::Safe);
-        assert_eq!(of(Rating::Unknown, FixState::Fixed), Safety::Safe);
+        assert_eq!(of(Rating::Unknown, FixState::Fixed), Safety::Undecided);
     }
 
     #[test]

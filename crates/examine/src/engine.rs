@@ -72,12 +72,19 @@ fn known(config: &Config, options: &Options) -> Option<Vec<LayerScan>> {
 /// The engine has no such container, or does not answer.
 pub async fn container(api: &HttpApi, name: &str, options: &Options) -> Result<Scan, EngineError> {
     let inspected = api.ask(Call::Container(name)).await?;
-    let text = |pointer: &str| inspected.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text =
+        |pointer: &str| inspected.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (id, image_id) = (text("/Id").to_owned(), text("/Image").to_owned());
     let changes = api.ask(Call::Changes(&id)).await?;
     let path = format!("/containers/{}/export", encode(&id));
     let stream = api.download(&path).await?;
-    let whole = open::layer(Input::Layer, "the container", stream, &Options { cache: None, ..options.clone() }).await?;
+    let whole = open::layer(
+        Input::Layer,
+        "the container",
+        stream,
+        &Options { cache: None, ..options.clone() },
+    )
+    .await?;
     let top = only_changes(whole, &changes);
     let subject = ScanSubject {
         kind: "container".into(),
@@ -127,7 +134,9 @@ fn only_changes(mut whole: LayerScan, changes: &Value) -> LayerScan {
 
 /// The configuration as the engine tells it.
 async fn config(api: &HttpApi, reference: &str, inspected: &Value) -> Config {
-    let text = |pointer: &str| inspected.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |pointer: &str| {
+        inspected.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let strings = |pointer: &str| -> Vec<String> {
         let list = inspected.pointer(pointer).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()

@@ -42,7 +42,9 @@ pub fn fill(image: &mut Image, report: &ImageReport, now: Timestamp) -> Vec<Gap>
         gap("signature", Cause::NeedsImageScan, detail.into());
     }
     for part in Part::ALL {
-        let Some(problem) = scan.problems.iter().find(|p| p.affects.contains(&part)) else { continue };
+        let Some(problem) = scan.problems.iter().find(|p| p.affects.contains(&part)) else {
+            continue;
+        };
         let cause = match problem.kind {
             ProblemKind::TimedOut => Cause::TimedOut,
             _ => Cause::Missing,
@@ -54,11 +56,18 @@ pub fn fill(image: &mut Image, report: &ImageReport, now: Timestamp) -> Vec<Gap>
     }
     let found = report.assessment.vulnerabilities.len();
     if found > VULNERABILITIES_MAX {
-        gap("vulnerabilities", Cause::Missing, format!("only {VULNERABILITIES_MAX} of {found} are kept"));
+        gap(
+            "vulnerabilities",
+            Cause::Missing,
+            format!("only {VULNERABILITIES_MAX} of {found} are kept"),
+        );
     }
     if let Some(undecided) = report.assessment.undecided.first() {
         let more = report.assessment.undecided.len() - 1;
-        let detail = format!("{} {}: {}; and {more} more", undecided.name, undecided.version, undecided.detail);
+        let detail = format!(
+            "{} {}: {}; and {more} more",
+            undecided.name, undecided.version, undecided.detail
+        );
         for fact in ["fixable", "vulnerabilities", "safety"] {
             gap(fact, undecided.cause, detail.clone());
         }
@@ -84,17 +93,21 @@ fn facts(report: &ImageReport, now: Timestamp) -> ImageScan {
         fixable: Some(fixable(vulnerabilities)),
         setid_files: Some(limited(scan.setid_files.iter().map(|file| file.path.clone()))),
         secrets: Some(limited(scan.secrets.iter().map(|secret| {
-            let gone = if secret.deleted { " (deleted by a later layer, still in the image)" } else { "" };
+            let gone =
+                if secret.deleted { " (deleted by a later layer, still in the image)" } else { "" };
             format!("{} in {}{gone}", secret.detector, secret.place)
         }))),
         unverified_packages: Some(unverified(scan)),
         signature: None,
         malware: Some(limited(scan.malware.iter().map(|hit| {
-            let gone = if hit.deleted { " (deleted by a later layer, still in the image)" } else { "" };
+            let gone =
+                if hit.deleted { " (deleted by a later layer, still in the image)" } else { "" };
             format!("{} in {}{gone}", hit.rule, hit.path)
         }))),
         world_writable: Some(limited(scan.world_writable.iter().map(|file| file.path.clone()))),
-        vulnerabilities: Some(vulnerabilities.iter().take(VULNERABILITIES_MAX).map(vulnerability).collect()),
+        vulnerabilities: Some(
+            vulnerabilities.iter().take(VULNERABILITIES_MAX).map(vulnerability).collect(),
+        ),
         safety: Some(report.verdict.safety.name().to_owned()),
         layers: Some(
             scan.layers
@@ -106,7 +119,9 @@ fn facts(report: &ImageReport, now: Timestamp) -> ImageScan {
                 })
                 .collect(),
         ),
-        distro: Some(scan.distro.as_ref().map(|d| format!("{} {}", d.id, d.version)).unwrap_or_default()),
+        distro: Some(
+            scan.distro.as_ref().map(|d| format!("{} {}", d.id, d.version)).unwrap_or_default(),
+        ),
         uid: Some(scan.subject.uid.unwrap_or(-1)),
         data_age_days: age(report, now),
     }
@@ -120,16 +135,21 @@ fn names(scan: &Scan) -> Vec<String> {
 }
 
 fn fixable(vulnerabilities: &[Vulnerability]) -> Vec<String> {
-    limited(vulnerabilities.iter().filter(|v| v.state == FixState::Fixed).map(|v| {
-        format!("{} in {} {}, fixed in {}", v.id, v.name, v.installed, v.fixed)
-    }))
+    limited(
+        vulnerabilities
+            .iter()
+            .filter(|v| v.state == FixState::Fixed)
+            .map(|v| format!("{} in {} {}, fixed in {}", v.id, v.name, v.installed, v.fixed)),
+    )
 }
 
 /// Packaged files that were changed, and sources that skip verification. Files that are missing were left out on purpose.
 fn unverified(scan: &Scan) -> Vec<String> {
     let changed = scan.altered_files.iter().filter(|file| file.change == Change::Changed);
-    let changed = changed.map(|file| format!("{} differs from package {}", file.path, file.package));
-    let weak = scan.weak_sources.iter().map(|source| format!("{}: {}", source.path, source.setting));
+    let changed =
+        changed.map(|file| format!("{} differs from package {}", file.path, file.package));
+    let weak =
+        scan.weak_sources.iter().map(|source| format!("{}: {}", source.path, source.setting));
     limited(changed.chain(weak))
 }
 
@@ -155,7 +175,9 @@ fn vulnerability(vulnerability: &Vulnerability) -> ImageVulnerability {
 
 /// Days since the oldest of the sources was fetched; absent without any.
 fn age(report: &ImageReport, now: Timestamp) -> Option<i64> {
-    let fetched = |source: &haechi_core::vulnerability::DataSource| source.fetched_at.parse::<Timestamp>().ok();
+    let fetched = |source: &haechi_core::vulnerability::DataSource| {
+        source.fetched_at.parse::<Timestamp>().ok()
+    };
     let oldest = report.assessment.sources.iter().filter_map(fetched).min()?;
     Some(((now.as_second() - oldest.as_second()) / 86_400).max(0))
 }

@@ -61,10 +61,16 @@ pub async fn fill(
     if let Some((cause, detail)) = doubt(&report) {
         gap(SubjectKind::Host, "vulnerable_packages", cause, detail);
     } else if scan.packages.is_empty() {
-        gap(SubjectKind::Host, "vulnerable_packages", Cause::Missing, "no package database was found".into());
+        gap(
+            SubjectKind::Host,
+            "vulnerable_packages",
+            Cause::Missing,
+            "no package database was found".into(),
+        );
     }
     let with_fix = |v: &&Vulnerability| v.state == FixState::Fixed;
-    let vulnerable: Vec<String> = report.assessment.vulnerabilities.iter().filter(with_fix).map(line).collect();
+    let vulnerable: Vec<String> =
+        report.assessment.vulnerabilities.iter().filter(with_fix).map(line).collect();
     // With a doubt, an empty list would look like a clean one; what is found counts all the same.
     snapshot.host.vulnerable_packages = Some(vulnerable);
     engine(snapshot, &scan, &report, examiner);
@@ -100,7 +106,13 @@ fn engine(snapshot: &mut Snapshot, host: &Scan, report: &ImageReport, examiner: 
     let mut doubts: Vec<(Cause, String)> = Vec::new();
     let local = snapshot.engine.local.unwrap_or(false);
     if local && !packaged.is_empty() {
-        found = report.assessment.vulnerabilities.iter().filter(|v| is_engine(&v.name)).map(line).collect();
+        found = report
+            .assessment
+            .vulnerabilities
+            .iter()
+            .filter(|v| is_engine(&v.name))
+            .map(line)
+            .collect();
         let undecided = report.assessment.undecided.iter().find(|u| is_engine(&u.name));
         doubts.extend(undecided.map(|u| (u.cause, format!("{}: {}", u.name, u.detail))));
     } else {
@@ -141,7 +153,8 @@ fn engine(snapshot: &mut Snapshot, host: &Scan, report: &ImageReport, examiner: 
     // A distribution maintains the engine that it packages as long as it is maintained itself, which is told by its
     // data; upstream maintains its newest releases only.
     let major = snapshot.engine.version_major.unwrap_or_default();
-    snapshot.engine.supported = Some(by_distro("Engine") || by_distro("Podman") || major >= UPSTREAM_MAJOR_MIN);
+    snapshot.engine.supported =
+        Some(by_distro("Engine") || by_distro("Podman") || major >= UPSTREAM_MAJOR_MIN);
     if let Some((cause, detail)) = doubts.into_iter().next() {
         snapshot.gaps.push(Gap {
             kind: SubjectKind::Engine,

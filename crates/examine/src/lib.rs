@@ -9,9 +9,9 @@ pub mod host;
 pub mod mark;
 pub mod newest;
 
+use haechi_core::finding::Cause;
 use haechi_core::inventory::Scan;
 use haechi_core::policy::{Images, Policy, matches_pattern};
-use haechi_core::finding::Cause;
 use haechi_core::verdict::{IMAGE_REPORT_SCHEMA, ImageReport, Verdict};
 use haechi_core::vulnerability::{Assessment, Undecided};
 use haechi_vulns::advisory::LookupError;
@@ -66,7 +66,9 @@ impl Examiner {
         let subject = &scan.subject;
         let is_about = |pattern: &str| {
             pattern == "*"
-                || std::iter::once(&subject.reference).chain(&subject.tags).any(|name| matches_pattern(pattern, name))
+                || std::iter::once(&subject.reference)
+                    .chain(&subject.tags)
+                    .any(|name| matches_pattern(pattern, name))
         };
         let accepted = self.policy.accepted.iter().filter(|a| is_about(&a.image));
         let mut out = Vec::new();
@@ -80,7 +82,8 @@ impl Examiner {
             if rule.package == "*" {
                 out.push(of(String::new()));
             } else {
-                let names = scan.packages.iter().filter(|p| matches_pattern(&rule.package, &p.name));
+                let names =
+                    scan.packages.iter().filter(|p| matches_pattern(&rule.package, &p.name));
                 out.extend(names.map(|p| of(p.name.clone())));
             }
         }

@@ -71,7 +71,9 @@ pub fn unmark(id: &str, reference: &str) -> Result<Step, NoStep> {
 /// Repository and tag.
 fn split(reference: &str) -> Result<(&str, &str), NoStep> {
     match reference.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') && !name.is_empty() && !reference.contains('@') => Ok((name, tag)),
+        Some((name, tag)) if !tag.contains('/') && !name.is_empty() && !reference.contains('@') => {
+            Ok((name, tag))
+        }
         _ => Err(NoStep::NoTag(reference.to_owned())),
     }
 }
@@ -82,12 +84,8 @@ fn split(reference: &str) -> Result<(&str, &str), NoStep> {
 /// The engine says no.
 pub async fn apply(api: &HttpApi, step: &Step) -> Result<(), ApiError> {
     let (repository, tag) = split(&step.to).map_err(|e| ApiError::Malformed(e.to_string()))?;
-    let path = format!(
-        "/images/{}/tag?repo={}&tag={}",
-        encode(&step.id),
-        encode(repository),
-        encode(tag)
-    );
+    let path =
+        format!("/images/{}/tag?repo={}&tag={}", encode(&step.id), encode(repository), encode(tag));
     api.act(Method::POST, &path).await?;
     // An image never loses its last reference here: it has the new one.
     api.act(Method::DELETE, &format!("/images/{}?noprune=1", encode(&step.from))).await
@@ -100,7 +98,10 @@ mod tests {
     #[test]
     fn there_and_back() {
         let step = mark("sha256:a", "registry.example.com:5000/app:1.2");
-        assert_eq!(step.as_ref().map(|s| s.to.as_str()), Ok("registry.example.com:5000/app:1.2-unsafe"));
+        assert_eq!(
+            step.as_ref().map(|s| s.to.as_str()),
+            Ok("registry.example.com:5000/app:1.2-unsafe")
+        );
         let back = unmark("sha256:a", "registry.example.com:5000/app:1.2-unsafe");
         assert_eq!(back.map(|s| s.to), Ok("registry.example.com:5000/app:1.2".into()));
     }

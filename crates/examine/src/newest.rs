@@ -17,7 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Fills the digests.
 pub async fn fill(snapshot: &mut Snapshot, options: &Options) {
     let Some(containers) = &mut snapshot.containers else { return };
-    let options = Options { timeout: TIMEOUT, ..options.clone() };
+    // Credentials of the environment are for one registry that somebody named, not for every one that is asked here.
+    let options = Options { timeout: TIMEOUT, login: None, ..options.clone() };
     let images = snapshot.images.as_deref().unwrap_or_default();
     let mut known: BTreeMap<String, Result<String, (Cause, String)>> = BTreeMap::new();
     let mut silent: BTreeMap<String, String> = BTreeMap::new();
@@ -81,9 +82,9 @@ fn reference(container: &Container, images: &[Image]) -> Result<String, String> 
     let image = images.iter().find(|i| i.id.is_some() && i.id == container.image_id);
     let digests = image.and_then(|i| i.digests.as_ref());
     match digests {
-        Some(digests) if digests.is_empty() => {
-            Err(format!("{name} was built here and never pushed; no registry has it to compare with"))
-        }
+        Some(digests) if digests.is_empty() => Err(format!(
+            "{name} was built here and never pushed; no registry has it to compare with"
+        )),
         Some(_) => Ok(full(&name)),
         None => Err(format!("it is not known which image {name} is")),
     }

@@ -120,7 +120,7 @@ pub struct Verify {
     /// Do not keep this verification
     #[arg(long, env = "HAECHI_NO_STORE")]
     pub no_store: bool,
-    /// Do not take images apart; what needs that stays unverified
+    /// Take neither images nor the host's packages apart; what needs that stays unverified
     #[arg(long, env = "HAECHI_NO_IMAGES")]
     pub no_images: bool,
     /// Do not ask registries whether images are the newest; what needs that stays unverified

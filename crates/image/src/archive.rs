@@ -53,7 +53,8 @@ pub fn read(
     known: &[String],
     mut emit: impl FnMut(Item) -> io::Result<()> + Send,
 ) -> io::Result<()> {
-    let (read, digests) = decode::decoded(source, false, |bytes| entries(bytes, tools, known, &mut emit));
+    let (read, digests) =
+        decode::decoded(source, false, |bytes| entries(bytes, tools, known, &mut emit));
     let stop = match (read, digests) {
         (Ok(Ok(())), Ok(_)) => return Ok(()),
         (Err(error), _) => return Err(error),
@@ -150,11 +151,8 @@ fn is_layer(start: &[u8], size: u64) -> bool {
 /// Whether bytes are a tar header of the time before `ustar`: its checksum tells (tar(5), "Old-Style Archive Format").
 fn is_old_tar(start: &[u8]) -> bool {
     let Some(stated) = start.get(148..156) else { return false };
-    let digits: String = stated
-        .iter()
-        .map(|&b| char::from(b))
-        .filter(char::is_ascii_digit)
-        .collect();
+    let digits: String =
+        stated.iter().map(|&b| char::from(b)).filter(char::is_ascii_digit).collect();
     let blank = |(at, &b): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u32::from(b) };
     let sum: u32 = start.iter().enumerate().map(blank).sum();
     u32::from_str_radix(&digits, 8) == Ok(sum)

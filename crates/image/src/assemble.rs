@@ -121,7 +121,9 @@ impl Contents {
         } else if let Some((_, bytes)) = self.document("index.json") {
             self.oci(bytes, wanted, platform)
         } else {
-            Err(NoImage::Invalid("it has neither manifest.json nor index.json: this is no archive of images".into()))
+            Err(NoImage::Invalid(
+                "it has neither manifest.json nor index.json: this is no archive of images".into(),
+            ))
         };
         match (assembled, stop) {
             (Ok(mut assembled), Some((kind, detail))) => {
@@ -142,19 +144,29 @@ impl Contents {
             Some(wanted) => images
                 .iter()
                 .filter(|image| {
-                    image.tags.iter().any(|tag| is_name(tag, wanted)) || image.config.contains(digest_hex(wanted))
+                    image.tags.iter().any(|tag| is_name(tag, wanted))
+                        || image.config.contains(digest_hex(wanted))
                 })
                 .collect(),
         };
         let [image] = named.as_slice() else {
             let names: Vec<&str> =
                 images.iter().flat_map(|i| i.tags.iter().map(String::as_str)).take(20).collect();
-            let how = if named.is_empty() { "there is no such image" } else { "there are several images" };
-            return Err(NoImage::Invalid(format!("{how} in the archive; it has: {}", names.join(", "))));
+            let how = if named.is_empty() {
+                "there is no such image"
+            } else {
+                "there are several images"
+            };
+            return Err(NoImage::Invalid(format!(
+                "{how} in the archive; it has: {}",
+                names.join(", ")
+            )));
         };
         let (digest, bytes) = self
             .document(&crate::path::normal(image.config.as_bytes()).unwrap_or_default())
-            .ok_or_else(|| NoImage::Invalid(format!("the archive has no configuration {}", image.config)))?;
+            .ok_or_else(|| {
+                NoImage::Invalid(format!("the archive has no configuration {}", image.config))
+            })?;
         let config = Config::parse(bytes).map_err(NoImage::Invalid)?;
         let mut out = Assembled::default();
         out.subject.id.clone_from(digest);
@@ -205,9 +217,9 @@ impl Contents {
             return Err(NoImage::Invalid("indexes in indexes without end".into()));
         };
         let image = Config::parse(self.blob(&config.digest)?).map_err(NoImage::Invalid)?;
-        let mut out = Assembled { problems: count_problem(&layers, &image), ..Assembled::default() };
-        out.subject =
-            ScanSubject { id: config.digest, digest, tags, ..ScanSubject::default() };
+        let mut out =
+            Assembled { problems: count_problem(&layers, &image), ..Assembled::default() };
+        out.subject = ScanSubject { id: config.digest, digest, tags, ..ScanSubject::default() };
         for (number, layer) in layers.iter().enumerate() {
             let diff_id = image.diff_ids.get(number).map(String::as_str);
             let path = blob_path(&layer.digest);
@@ -294,7 +306,11 @@ fn is_name(tag: &str, wanted: &str) -> bool {
     let short = |name: &str| {
         let name = name.strip_prefix("docker.io/").unwrap_or(name);
         let name = name.strip_prefix("library/").unwrap_or(name).to_owned();
-        if name.rsplit('/').next().is_some_and(|last| last.contains(':')) { name } else { format!("{name}:latest") }
+        if name.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+            name
+        } else {
+            format!("{name}:latest")
+        }
     };
     short(tag) == short(wanted)
 }

@@ -331,12 +331,14 @@ impl<'t> Builder<'t> {
     fn malware(&mut self, meta: &Meta<'_>, content: &[u8]) {
         let part = content.get(..MALWARE_MAX).unwrap_or(content);
         if meta.size > part.len() as u64 {
-            let detail = format!("only its first {} bytes were looked through for malware", part.len());
+            let detail =
+                format!("only its first {} bytes were looked through for malware", part.len());
             self.problem(ProblemKind::Limit, meta.path, detail, &[Part::Malware]);
         }
         match self.tools.rules.scan(part) {
             Ok(hits) => {
-                for hit in hits.into_iter().take(HITS_MAX.saturating_sub(self.layer.malware.len())) {
+                for hit in hits.into_iter().take(HITS_MAX.saturating_sub(self.layer.malware.len()))
+                {
                     self.layer.malware.push((
                         meta.path.to_owned(),
                         RuleHit {
@@ -381,3 +383,6 @@ fn drain(
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,8 @@ impl Cache {
     /// The folder cannot be made.
     pub fn open(data_dir: &Path, fingerprint: u64) -> io::Result<Self> {
         let folder = data_dir.join("layers");
-        fs::create_dir_all(&folder)?;
+        use std::os::unix::fs::DirBuilderExt;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         use std::os::unix::fs::PermissionsExt;
         // What was found in images is nobody else's business.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;

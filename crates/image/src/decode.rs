@@ -172,7 +172,8 @@ fn open<'r, R: Read>(
             }))
         }
         Compression::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(io::BufReader::with_capacity(BLOCK, Ratio::new(raw)))?;
+            let mut decoder =
+                zstd::Decoder::with_buffer(io::BufReader::with_capacity(BLOCK, Ratio::new(raw)))?;
             // 128 MiB of window: what `zstd --long=27` needs, more is refused.
             decoder.window_log_max(27)?;
             Box::new(Bounded::new(decoder, |d| d.get_ref().get_ref().passed))
@@ -279,7 +280,10 @@ mod tests {
         let data = b"layer".repeat(300_000);
         let (plain, digests) = all(&data);
         let want = digests.unwrap();
-        assert_eq!((plain.len(), want.size, &want.blob), (data.len(), data.len() as u64, &want.plain));
+        assert_eq!(
+            (plain.len(), want.size, &want.blob),
+            (data.len(), data.len() as u64, &want.plain)
+        );
         for packed in [gzip(&data), zstd::encode_all(data.as_slice(), 1).unwrap()] {
             let (out, digests) = all(&packed);
             let digests = digests.unwrap();

@@ -78,15 +78,16 @@ fn walk(root: OwnedFd, only: &[String], builder: &mut Builder<'_>) -> Result<(),
         if !only.is_empty() && !only.iter().any(|wanted| is_on_way(&path, wanted)) {
             continue;
         }
-        let stat = match rustix::fs::statat(&level.folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            // Gone since the folder was listed: a running system is never still.
-            Err(rustix::io::Errno::NOENT) => continue,
-            Err(error) => {
-                unread(builder, &path, &error.into());
-                continue;
-            }
-        };
+        let stat =
+            match rustix::fs::statat(&level.folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                // Gone since the folder was listed: a running system is never still.
+                Err(rustix::io::Errno::NOENT) => continue,
+                Err(error) => {
+                    unread(builder, &path, &error.into());
+                    continue;
+                }
+            };
         let meta = meta(&path, &stat);
         let kind = FileType::from_raw_mode(stat.st_mode);
         match kind {
@@ -109,7 +110,12 @@ fn walk(root: OwnedFd, only: &[String], builder: &mut Builder<'_>) -> Result<(),
                     continue;
                 }
                 if depth >= DEPTH_MAX || path.len() > PATH_MAX {
-                    builder.problem(ProblemKind::Limit, &path, "folders too deep".into(), &Part::ALL);
+                    builder.problem(
+                        ProblemKind::Limit,
+                        &path,
+                        "folders too deep".into(),
+                        &Part::ALL,
+                    );
                     continue;
                 }
                 let folder = opened(level.folder.as_fd(), &name, OFlags::DIRECTORY);

@@ -53,7 +53,12 @@ impl Plan {
         let (md5, sha1, sha256) = match path {
             "etc/apt" | "etc/dpkg" | "etc/debian_version" | "var/lib/dpkg" => (true, false, false),
             "etc/apk" | "lib/apk" | "usr/lib/apk" => (false, true, true),
-            "etc/rpm" | "etc/dnf" | "etc/yum" | "etc/yum.repos.d" | "etc/zypp" | "var/lib/rpm"
+            "etc/rpm"
+            | "etc/dnf"
+            | "etc/yum"
+            | "etc/yum.repos.d"
+            | "etc/zypp"
+            | "var/lib/rpm"
             | "usr/lib/sysimage/rpm" => (true, false, true),
             _ => return,
         };

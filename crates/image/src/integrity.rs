@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use haechi_core::inventory::{AlteredFile, Change, Package, PackageKind, Part, Problem, ProblemKind};
+use haechi_core::inventory::{
+    AlteredFile, Change, Package, PackageKind, Part, Problem, ProblemKind,
+};
 
 use crate::merge::Shown;
 use crate::reader::{Digest, Found, OwnedFile};
@@ -56,7 +58,9 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
     let mut seen = BTreeSet::new();
     let mut unknown: Option<(String, u32, usize)> = None;
     for package in packages {
-        let Some(files) = owned.get(&(package.kind, agreed(package.kind, &package.name))) else { continue };
+        let Some(files) = owned.get(&(package.kind, agreed(package.kind, &package.name))) else {
+            continue;
+        };
         for file in files.values() {
             let path = diverted.get(file.path.as_str()).copied().unwrap_or(&file.path);
             // The file itself is not followed: what a link leads to is another package's.
@@ -64,7 +68,11 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
             let leaf = real.as_deref().and_then(|real| shown.tree.get(real));
             let Some((real, leaf)) = real.as_deref().zip(leaf) else {
                 let left_out = LEFT_OUT.iter().any(|folder| path.starts_with(folder));
-                if file.digest.is_some() && !file.config && !left_out && seen.insert(path.to_owned()) {
+                if file.digest.is_some()
+                    && !file.config
+                    && !left_out
+                    && seen.insert(path.to_owned())
+                {
                     out.altered.push(altered(path, package, Change::Missing, None));
                 }
                 continue;
@@ -79,7 +87,8 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
                 continue;
             };
             package.files.push(real.to_owned());
-            let matches = sums.zip(file.digest.as_ref()).and_then(|(sums, digest)| sums.matches(digest));
+            let matches =
+                sums.zip(file.digest.as_ref()).and_then(|(sums, digest)| sums.matches(digest));
             if matches == Some(false) && !file.config && seen.insert(real.to_owned()) {
                 out.altered.push(altered(real, package, Change::Changed, Some(leaf.layer)));
             }
@@ -95,7 +104,9 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
         kind: ProblemKind::Unsupported,
         place,
         layer: Some(layer),
-        detail: format!("{count} files, this one first, could not be compared with their packages' checksums"),
+        detail: format!(
+            "{count} files, this one first, could not be compared with their packages' checksums"
+        ),
         affects: vec![Part::Files],
     });
     out

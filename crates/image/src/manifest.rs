@@ -181,7 +181,9 @@ pub fn pick<'d>(
         let named: Vec<&Descriptor> = fits
             .iter()
             .copied()
-            .filter(|m| m.name == wanted || m.digest == wanted || m.name.ends_with(&format!(":{wanted}")))
+            .filter(|m| {
+                m.name == wanted || m.digest == wanted || m.name.ends_with(&format!(":{wanted}"))
+            })
             .collect();
         // In an index of one image's platforms nothing has a name.
         if !named.is_empty() || fits.iter().any(|m| !m.name.is_empty()) {
@@ -201,8 +203,10 @@ pub fn pick<'d>(
         [first, rest @ ..] if rest.iter().all(|m| m.digest == first.digest) => Ok(first),
         _ => {
             let list: Vec<String> = manifests.iter().take(20).map(ToString::to_string).collect();
-            let what = wanted.map_or_else(|| platform.to_owned(), |w| format!("{w} for {platform}"));
-            let how = if fits.is_empty() { "there is no image" } else { "there are several images" };
+            let what =
+                wanted.map_or_else(|| platform.to_owned(), |w| format!("{w} for {platform}"));
+            let how =
+                if fits.is_empty() { "there is no image" } else { "there are several images" };
             Err(bad(format!("{how} {what} here: {}", list.join(", "))))
         }
     }
@@ -244,7 +248,9 @@ mod tests {
 
     #[test]
     fn index_and_manifest() {
-        let index = format!(r#"{{"manifests":[{{"digest":"{D}","platform":{{"os":"linux","architecture":"arm","variant":"v7"}}}}]}}"#);
+        let index = format!(
+            r#"{{"manifests":[{{"digest":"{D}","platform":{{"os":"linux","architecture":"arm","variant":"v7"}}}}]}}"#
+        );
         let Ok(Document::Index(list)) = document(index.as_bytes(), "index.json") else {
             panic!("no index")
         };
@@ -258,8 +264,14 @@ mod tests {
     #[test]
     fn one_is_picked_or_none() {
         let list = [on("linux/amd64", ""), on("linux/arm64/v8", ""), on("unknown/unknown", "")];
-        assert_eq!(pick(&list, None, "linux/amd64").map(|d| d.platform.as_str()), Ok("linux/amd64"));
-        assert_eq!(pick(&list, None, "linux/arm64").map(|d| d.platform.as_str()), Ok("linux/arm64/v8"));
+        assert_eq!(
+            pick(&list, None, "linux/amd64").map(|d| d.platform.as_str()),
+            Ok("linux/amd64")
+        );
+        assert_eq!(
+            pick(&list, None, "linux/arm64").map(|d| d.platform.as_str()),
+            Ok("linux/arm64/v8")
+        );
         assert!(pick(&list, None, "linux/s390x").is_err());
         let named = [on("", "a:1"), on("linux/arm64", "b:1")];
         assert_eq!(pick(&named, Some("b:1"), "linux/amd64").map(|d| d.name.as_str()), Ok("b:1"));

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use haechi_core::inventory::{
-    AlteredFile, DangerousFile, Distro, INVENTORY_SCHEMA, MalwareHit, Package, PackageKind, Part, Problem,
-    ProblemKind, Scan, ScanLayer, ScanSubject, Secret, WeakSource,
+    AlteredFile, DangerousFile, Distro, INVENTORY_SCHEMA, MalwareHit, Package, PackageKind, Part,
+    Problem, ProblemKind, Scan, ScanLayer, ScanSubject, Secret, WeakSource,
 };
 
 use crate::config::Config;
@@ -50,7 +50,8 @@ pub fn merge(layers: &[LayerScan], config: Option<&Config>, subject: ScanSubject
                 affects: vec![Part::Files],
             });
         }
-        problems.extend(layer.problems.iter().map(|p| Problem { layer: Some(number), ..p.clone() }));
+        problems
+            .extend(layer.problems.iter().map(|p| Problem { layer: Some(number), ..p.clone() }));
     }
     let shown = Shown { tree: &tree, layers };
     let distro = distro(&shown);
@@ -222,7 +223,8 @@ fn packages(shown: &Shown<'_>) -> Vec<Package> {
 
 /// A program that a distribution package owns is that package, not another one, unless something else was put there.
 fn drop_owned_programs(packages: &mut Vec<Package>, altered: &[AlteredFile]) {
-    let owned: HashSet<String> = as_left(packages, altered).into_iter().map(str::to_owned).collect();
+    let owned: HashSet<String> =
+        as_left(packages, altered).into_iter().map(str::to_owned).collect();
     packages.retain(|p| p.kind != PackageKind::Generic || !owned.contains(&p.path));
 }
 
@@ -318,10 +320,15 @@ fn as_left<'a>(packages: &'a [Package], altered: &[AlteredFile]) -> HashSet<&'a 
 
 /// A program or archive that says nothing of what it is made of is no gap if a distribution's package owns it and it
 /// is as that left it: the distribution's data speak for it.
-fn leave_to_distribution(problems: &mut Vec<Problem>, packages: &[Package], altered: &[AlteredFile]) {
+fn leave_to_distribution(
+    problems: &mut Vec<Problem>,
+    packages: &[Package],
+    altered: &[AlteredFile],
+) {
     let owned = as_left(packages, altered);
     problems.retain(|problem| {
-        let about_content = problem.kind == ProblemKind::Corrupt && problem.affects == [Part::Packages];
+        let about_content =
+            problem.kind == ProblemKind::Corrupt && problem.affects == [Part::Packages];
         !(about_content && owned.contains(problem.place.as_str()))
     });
 }

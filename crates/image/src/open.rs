@@ -178,8 +178,7 @@ pub async fn folder(path: &Path, options: &Options) -> Result<Scan, ScanError> {
         return Err(ScanError::NoImage { place, why: "is no folder".into() });
     }
     let layer = layer(Input::Folder(real), &place, tokio::io::empty(), options).await?;
-    let subject =
-        ScanSubject { kind: "rootfs".into(), reference: place, ..ScanSubject::default() };
+    let subject = ScanSubject { kind: "rootfs".into(), reference: place, ..ScanSubject::default() };
     Ok(merge(&[layer], None, subject))
 }
 
@@ -300,7 +299,9 @@ async fn work(
             Some((ProblemKind::Crashed, format!("the worker ended early ({how}){words}")))
         }
         // The source broke off: what was read of it is not all.
-        (None, Err(error), _) => Some((ProblemKind::Truncated, format!("the source broke off: {error}"))),
+        (None, Err(error), _) => {
+            Some((ProblemKind::Truncated, format!("the source broke off: {error}")))
+        }
         (None, Ok(()), Some(error)) => {
             Some((ProblemKind::Crashed, format!("the worker's answer is broken: {error}")))
         }

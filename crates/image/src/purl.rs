@@ -56,9 +56,7 @@ fn split(package: &Package, distro: Option<&Distro>) -> (String, String) {
             pair(name.rsplit_once('/'))
         }
         PackageKind::Maven => pair(name.split_once(':')),
-        PackageKind::Pypi => {
-            (String::new(), name.to_lowercase().replace(['_', '.'], "-"))
-        }
+        PackageKind::Pypi => (String::new(), name.to_lowercase().replace(['_', '.'], "-")),
         _ => pair(None),
     }
 }
@@ -80,8 +78,18 @@ mod tests {
     fn by_the_rules_of_each_type() {
         use PackageKind as K;
         for (kind, name, version, want) in [
-            (K::Deb, "libc6", "2.36-9+deb12u4", "pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?arch=amd64&distro=debian-12"),
-            (K::Rpm, "bash", "1:5.1-2", "pkg:rpm/debian/bash@5.1-2?arch=amd64&distro=debian-12&epoch=1"),
+            (
+                K::Deb,
+                "libc6",
+                "2.36-9+deb12u4",
+                "pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?arch=amd64&distro=debian-12",
+            ),
+            (
+                K::Rpm,
+                "bash",
+                "1:5.1-2",
+                "pkg:rpm/debian/bash@5.1-2?arch=amd64&distro=debian-12&epoch=1",
+            ),
             (K::Npm, "@types/node", "1.0.0", "pkg:npm/%40types/node@1.0.0"),
             (K::Golang, "github.com/a/b", "v1.2.3", "pkg:golang/github.com/a/b@v1.2.3"),
             (K::Maven, "org.a:b", "1", "pkg:maven/org.a/b@1"),

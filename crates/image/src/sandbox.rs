@@ -34,8 +34,10 @@ pub fn enter(seconds: u64, folder: Option<&OwnedFd>) -> io::Result<()> {
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
     }
     landlock(folder).map_err(|error| io::Error::other(format!("Landlock: {error}")))?;
-    let program = filter().map_err(|error| io::Error::other(format!("seccomp: {error}")))?;
-    seccompiler::apply_filter(&program).map_err(|error| io::Error::other(format!("seccomp: {error}")))
+    let program =
+        filter(folder.is_some()).map_err(|error| io::Error::other(format!("seccomp: {error}")))?;
+    seccompiler::apply_filter(&program)
+        .map_err(|error| io::Error::other(format!("seccomp: {error}")))
 }
 
 fn landlock(folder: Option<&OwnedFd>) -> Result<(), landlock::RulesetError> {
@@ -54,7 +56,7 @@ fn landlock(folder: Option<&OwnedFd>) -> Result<(), landlock::RulesetError> {
 }
 
 /// The system calls that reading, computing and threads need; any other fails with EPERM.
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+fn filter(folder: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut calls = vec![
         libc::SYS_brk,
         libc::SYS_clock_gettime,
@@ -67,7 +69,6 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         libc::SYS_fcntl,
         libc::SYS_fstat,
         libc::SYS_futex,
-        libc::SYS_getdents64,
         libc::SYS_getpid,
         libc::SYS_getrandom,
         libc::SYS_gettid,
@@ -79,12 +80,9 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         libc::SYS_mremap,
         libc::SYS_munmap,
         libc::SYS_nanosleep,
-        libc::SYS_newfstatat,
-        libc::SYS_openat2,
         libc::SYS_pread64,
         libc::SYS_prlimit64,
         libc::SYS_read,
-        libc::SYS_readlinkat,
         libc::SYS_readv,
         libc::SYS_restart_syscall,
         libc::SYS_rseq,
@@ -95,11 +93,20 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         libc::SYS_sched_yield,
         libc::SYS_set_robust_list,
         libc::SYS_sigaltstack,
-        libc::SYS_statx,
         libc::SYS_tgkill,
         libc::SYS_write,
         libc::SYS_writev,
     ];
+    if folder {
+        // Only a folder is walked; a kernel without Landlock still opens nothing else for the other inputs.
+        calls.extend([
+            libc::SYS_getdents64,
+            libc::SYS_newfstatat,
+            libc::SYS_openat2,
+            libc::SYS_readlinkat,
+            libc::SYS_statx,
+        ]);
+    }
     calls.sort_unstable();
     let rules: BTreeMap<_, _> = calls.into_iter().map(|call| (call, Vec::new())).collect();
     let denied = SeccompAction::Errno(libc::EPERM.cast_unsigned());

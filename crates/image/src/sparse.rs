@@ -48,10 +48,14 @@ impl Map {
                 b"major" => in_content = value == b"1",
                 b"offset" => offset = number(value),
                 b"numbytes" => {
-                    pieces.push((offset.take().ok_or_else(broken)?, number(value).ok_or_else(broken)?));
+                    pieces.push((
+                        offset.take().ok_or_else(broken)?,
+                        number(value).ok_or_else(broken)?,
+                    ));
                 }
                 b"map" => {
-                    let numbers: Option<Vec<u64>> = value.split(|&b| b == b',').map(number).collect();
+                    let numbers: Option<Vec<u64>> =
+                        value.split(|&b| b == b',').map(number).collect();
                     let numbers = numbers.ok_or_else(broken)?;
                     let (pairs, []) = numbers.as_chunks::<2>() else { return Err(broken()) };
                     pieces = pairs.iter().map(|&[at, length]| (at, length)).collect();
@@ -105,7 +109,8 @@ fn map(data: &mut impl Read) -> Result<Vec<(u64, u64)>, Stop> {
             }
         }
     };
-    let count = usize::try_from(line(data)?).ok().filter(|&n| n <= PIECES_MAX).ok_or_else(broken)?;
+    let count =
+        usize::try_from(line(data)?).ok().filter(|&n| n <= PIECES_MAX).ok_or_else(broken)?;
     let mut pieces = Vec::new();
     for _ in 0..count {
         pieces.push((line(data)?, line(data)?));

@@ -37,6 +37,8 @@ impl From<io::Error> for Stop {
             io::ErrorKind::UnexpectedEof => ProblemKind::Truncated,
             io::ErrorKind::FileTooLarge | io::ErrorKind::OutOfMemory => ProblemKind::Limit,
             io::ErrorKind::TimedOut => ProblemKind::TimedOut,
+            // The tar reader gives no kind to an archive that ends inside an entry.
+            _ if error.to_string().starts_with("unexpected EOF") => ProblemKind::Truncated,
             _ => ProblemKind::Corrupt,
         };
         Self { kind, detail: error.to_string() }
@@ -72,8 +74,11 @@ fn entries(archive: &mut dyn Read, builder: &mut Builder<'_>) -> Result<(), Stop
         let header = entry.header();
         let kind = header.entry_type();
         let old = header.as_old().linkflag == [0];
-        let (mode, uid, gid) =
-            (header.mode().unwrap_or(0) & 0o7777, header.uid().unwrap_or(0), header.gid().unwrap_or(0));
+        let (mode, uid, gid) = (
+            header.mode().unwrap_or(0) & 0o7777,
+            header.uid().unwrap_or(0),
+            header.gid().unwrap_or(0),
+        );
         let last = path.rsplit('/').next().unwrap_or_default();
         if let Some(deleted) = last.strip_prefix(WHITEOUT) {
             let parent = path::parent(&path);

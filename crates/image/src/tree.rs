@@ -123,7 +123,8 @@ impl<'a> Tree<'a> {
         // `/` sorts right before `0`, so all paths below `a` are between `a/` and `a0`.
         let (from, to) = (format!("{folder}/"), format!("{folder}0"));
         let range = (Bound::Included(from.as_str()), Bound::Excluded(to.as_str()));
-        let below: Vec<&'a str> = self.leaves.range::<str, _>(range).map(|(&path, _)| path).collect();
+        let below: Vec<&'a str> =
+            self.leaves.range::<str, _>(range).map(|(&path, _)| path).collect();
         for path in below {
             self.leaves.remove(path);
         }

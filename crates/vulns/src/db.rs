@@ -219,7 +219,8 @@ impl Lookup for Database {
 
     fn ecosystems(&self, prefix: &str) -> Vec<String> {
         let names = self.stores.iter().flat_map(|(store, _)| store.meta.ecosystems.keys());
-        let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).cloned().collect();
+        let mut names: Vec<String> =
+            names.filter(|name| name.starts_with(prefix)).cloned().collect();
         names.sort();
         names.dedup();
         names

@@ -93,7 +93,11 @@ pub fn conforms(scheme: Scheme, version: &str) -> bool {
             s.trim_start_matches(['v', 'V']).starts_with(|c: char| c.is_ascii_digit())
         }
         Scheme::Rpm | Scheme::Maven | Scheme::Generic => s.bytes().any(|b| b.is_ascii_digit()),
-        Scheme::Deb => deb::parse(s).is_some(),
+        // A version that begins with a letter is after all that begin with a digit, whatever it holds.
+        Scheme::Deb => {
+            let upstream = s.split_once(':').map_or(s, |(_, rest)| rest);
+            deb::parse(s).is_some() && upstream.starts_with(|c: char| c.is_ascii_digit())
+        }
         Scheme::Gem => gem::parse(s).is_some(),
         Scheme::Semver | Scheme::Nuget => semantic::parse(s).is_some(),
     }

@@ -26,7 +26,18 @@ struct Matched {
 }
 
 pub fn run(rounds: usize) -> Result<()> {
-    must(cargo(&["build", "--release", "--package", "haechi-vulns", "--example", "assess"])?)?;
+    // Together with the program, so that both are of the same build of the same libraries.
+    let both = [
+        "--package",
+        "haechi",
+        "--bin",
+        "haechi",
+        "--package",
+        "haechi-vulns",
+        "--example",
+        "assess",
+    ];
+    must(cargo(&[&["build", "--release"][..], &both].concat())?)?;
     let folder = target()?.join("bench");
     let feeds = made(&folder)?;
     let data = folder.join("data");
@@ -61,7 +72,10 @@ pub fn run(rounds: usize) -> Result<()> {
         cost.peak_mib,
         mib(&data.join("vulns"))?
     ));
-    print(format!("{:<34}  {:>8}  {:>22}  {:>22}  flaws", "packages", "packages", "open ms", "match ms"));
+    print(format!(
+        "{:<34}  {:>8}  {:>22}  {:>22}  flaws",
+        "packages", "packages", "open ms", "match ms"
+    ));
     let mut reached = true;
     for (what, packages) in [
         ("languages", languages()),
@@ -70,7 +84,11 @@ pub fn run(rounds: usize) -> Result<()> {
     ] {
         reached &= matched(what, &packages, &folder, &data.join("vulns"), rounds)?;
     }
-    if reached { Ok(()) } else { Err(Failed("a goal for the database is not reached".into()).into()) }
+    if reached {
+        Ok(())
+    } else {
+        Err(Failed("a goal for the database is not reached".into()).into())
+    }
 }
 
 /// The feeds, made if they are not there.
@@ -88,7 +106,13 @@ fn made(folder: &Path) -> Result<PathBuf> {
     Ok(feeds)
 }
 
-fn matched(what: &str, packages: &[Value], folder: &Path, data: &Path, rounds: usize) -> Result<bool> {
+fn matched(
+    what: &str,
+    packages: &[Value],
+    folder: &Path,
+    data: &Path,
+    rounds: usize,
+) -> Result<bool> {
     let list = folder.join("packages.json");
     std::fs::write(&list, serde_json::to_vec(packages)?)?;
     let program = target()?.join("release/examples/assess");
@@ -102,7 +126,10 @@ fn matched(what: &str, packages: &[Value], folder: &Path, data: &Path, rounds: u
     let open = spread(runs, |run| run.open_ms)?;
     let time = spread(runs, |run| run.match_ms)?;
     let last = runs.last().context("nothing was measured")?;
-    print(format!("{what:<34}  {:>8}  {open:>22}  {time:>22}  {}", last.packages, last.vulnerabilities));
+    print(format!(
+        "{what:<34}  {:>8}  {open:>22}  {time:>22}  {}",
+        last.packages, last.vulnerabilities
+    ));
     Ok(goal(&format!("{what}, ms"), time.median, MATCH_MS_MAX))
 }
 
@@ -114,7 +141,13 @@ fn spread(runs: &[Matched], of: impl Fn(&Matched) -> f64) -> Result<super::Sprea
 /// Packages of languages, as a large service has them.
 fn languages() -> Vec<Value> {
     let mut numbers = Numbers::new(1);
-    let kinds = [("npm", "npm"), ("pypi", "PyPI"), ("maven", "Maven"), ("golang", "Go"), ("cargo", "crates.io")];
+    let kinds = [
+        ("npm", "npm"),
+        ("pypi", "PyPI"),
+        ("maven", "Maven"),
+        ("golang", "Go"),
+        ("cargo", "crates.io"),
+    ];
     (0..PACKAGES)
         .filter_map(|_| {
             let (kind, ecosystem) = numbers.one(&kinds)?;

@@ -36,8 +36,30 @@ const ECOSYSTEMS: [(&str, u64, u64); 9] = [
 const LINUX_EACH: u64 = 15;
 /// Packages that a Debian image has, so that a scan of one finds something.
 const DEBIAN: [&str; 24] = [
-    "glibc", "openssl", "curl", "perl", "python3.11", "systemd", "util-linux", "zlib", "ncurses", "gnutls28", "pcre2",
-    "libxml2", "expat", "krb5", "tar", "gzip", "bash", "coreutils", "dpkg", "apt", "nginx", "openssh", "sqlite3", "shadow",
+    "glibc",
+    "openssl",
+    "curl",
+    "perl",
+    "python3.11",
+    "systemd",
+    "util-linux",
+    "zlib",
+    "ncurses",
+    "gnutls28",
+    "pcre2",
+    "libxml2",
+    "expat",
+    "krb5",
+    "tar",
+    "gzip",
+    "bash",
+    "coreutils",
+    "dpkg",
+    "apt",
+    "nginx",
+    "openssh",
+    "sqlite3",
+    "shadow",
 ];
 
 /// All advisories together.
@@ -51,7 +73,8 @@ pub fn write(folder: &Path) -> Result<()> {
     for (name, count, packages) in ECOSYSTEMS {
         let place = folder.join("osv").join(name);
         std::fs::create_dir_all(&place)?;
-        let mut zip = ZipWriter::new(BufWriter::with_capacity(1 << 20, File::create(place.join("all.zip"))?));
+        let mut zip =
+            ZipWriter::new(BufWriter::with_capacity(1 << 20, File::create(place.join("all.zip"))?));
         let mut numbers = Numbers::new(count);
         for number in 0..count {
             let advisory = advisory(name, number, packages, &mut numbers);
@@ -90,8 +113,10 @@ fn nvd(folder: &Path) -> Result<()> {
     let years = YEARS.end() - YEARS.start() + 1;
     for year in YEARS {
         let file = File::create(folder.join(format!("nvdcve-2.0-{year}.json.gz")))?;
-        let mut out =
-            flate2::write::GzEncoder::new(BufWriter::with_capacity(1 << 20, file), flate2::Compression::fast());
+        let mut out = flate2::write::GzEncoder::new(
+            BufWriter::with_capacity(1 << 20, file),
+            flate2::Compression::fast(),
+        );
         let count = CVES / years;
         write!(
             out,
@@ -112,7 +137,8 @@ fn nvd(folder: &Path) -> Result<()> {
 }
 
 fn one(id: &str, year: u64, numbers: &mut Numbers) -> Value {
-    let day = format!("{year}-{:02}-{:02}T10:15:08.000", 1 + numbers.below(12), 1 + numbers.below(28));
+    let day =
+        format!("{year}-{:02}-{:02}T10:15:08.000", 1 + numbers.below(12), 1 + numbers.below(28));
     let matches: Vec<Value> = (0..1 + numbers.few(8))
         .map(|_| {
             let product = numbers.few(PRODUCTS);
@@ -178,18 +204,31 @@ fn advisory(ecosystem: &str, number: u64, packages: u64, numbers: &mut Numbers) 
         "PyPI" => (format!("PYSEC-2024-{number}"), json!({"aliases": [of]})),
         "crates.io" => (format!("RUSTSEC-2024-{number:04}"), json!({"aliases": [of]})),
         "Go" => (format!("GO-2024-{number:04}"), json!({"aliases": [of]})),
-        _ => (format!("GHSA-{:04x}-{:04x}-{:04x}", number % 65_536, number / 65_536, packages), json!({"aliases": [of]})),
+        _ => (
+            format!("GHSA-{:04x}-{:04x}-{:04x}", number % 65_536, number / 65_536, packages),
+            json!({"aliases": [of]}),
+        ),
     };
     let affected: Vec<Value> = match ecosystem {
-        "Debian" => ["11", "12", "13"].map(|r| distribution(&format!("Debian:{r}"), &name, linux, numbers)).into(),
-        "Ubuntu" => ["22.04", "24.04"].map(|r| distribution(&format!("Ubuntu:{r}:LTS"), &name, linux, numbers)).into(),
-        "Alpine" => ["v3.19", "v3.20"].map(|r| distribution(&format!("Alpine:{r}"), &name, false, numbers)).into(),
+        "Debian" => ["11", "12", "13"]
+            .map(|r| distribution(&format!("Debian:{r}"), &name, linux, numbers))
+            .into(),
+        "Ubuntu" => ["22.04", "24.04"]
+            .map(|r| distribution(&format!("Ubuntu:{r}:LTS"), &name, linux, numbers))
+            .into(),
+        "Alpine" => ["v3.19", "v3.20"]
+            .map(|r| distribution(&format!("Alpine:{r}"), &name, false, numbers))
+            .into(),
         _ if id.starts_with("MAL-") => vec![json!({
             "package": {"ecosystem": ecosystem, "name": format!("{name}-{number}")},
             "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}],
         })],
         _ => {
-            let kind = if matches!(ecosystem, "npm" | "Go" | "crates.io") { "SEMVER" } else { "ECOSYSTEM" };
+            let kind = if matches!(ecosystem, "npm" | "Go" | "crates.io") {
+                "SEMVER"
+            } else {
+                "ECOSYSTEM"
+            };
             vec![json!({
                 "package": {"ecosystem": ecosystem, "name": name},
                 "ranges": [{"type": kind, "events": [{"introduced": "0"}, {"fixed": version(numbers)}]}],
@@ -215,7 +254,11 @@ fn advisory(ecosystem: &str, number: u64, packages: u64, numbers: &mut Numbers) 
 /// What one release says: most is fixed in a version, some is not; affected versions one by one.
 fn distribution(ecosystem: &str, name: &str, linux: bool, numbers: &mut Numbers) -> Value {
     let revision = if ecosystem.starts_with("Alpine") { "-r" } else { "-" };
-    let major = if linux { "6.1".to_owned() } else { format!("{}.{}", 1 + numbers.below(6), numbers.below(20)) };
+    let major = if linux {
+        "6.1".to_owned()
+    } else {
+        format!("{}.{}", 1 + numbers.below(6), numbers.below(20))
+    };
     let patch = numbers.below(140);
     let mut events = vec![json!({"introduced": "0"})];
     if numbers.below(10) > 0 {
@@ -223,8 +266,9 @@ fn distribution(ecosystem: &str, name: &str, linux: bool, numbers: &mut Numbers)
     }
     // The kernel of one release has had some hundred versions.
     let listed = if linux { patch.min(60) } else { patch.min(8) };
-    let versions: Vec<String> =
-        (0..listed).map(|n| format!("{major}.{}{revision}1", patch.saturating_sub(n + 1))).collect();
+    let versions: Vec<String> = (0..listed)
+        .map(|n| format!("{major}.{}{revision}1", patch.saturating_sub(n + 1)))
+        .collect();
     json!({
         "package": {"ecosystem": ecosystem, "name": name},
         "ranges": [{"type": "ECOSYSTEM", "events": events}],

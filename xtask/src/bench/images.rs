@@ -124,8 +124,13 @@ fn beside(file: &Path, data: &Path, syft: Option<&Path>, rounds: usize) -> Resul
         theirs.cpu / ours.cpu,
         theirs.peak / ours.peak
     ));
-    let wall = goal(&format!("{name}, % of syft's time"), ours.wall / theirs.wall * 100.0, WALL_SHARE_MAX);
-    let peak = goal(&format!("{name}, % of syft's memory"), ours.peak / theirs.peak * 100.0, PEAK_SHARE_MAX);
+    let wall =
+        goal(&format!("{name}, % of syft's time"), ours.wall / theirs.wall * 100.0, WALL_SHARE_MAX);
+    let peak = goal(
+        &format!("{name}, % of syft's memory"),
+        ours.peak / theirs.peak * 100.0,
+        PEAK_SHARE_MAX,
+    );
     Ok(wall && peak)
 }
 

@@ -29,20 +29,36 @@ pub fn debian(folder: &Path) -> Result<Option<PathBuf>> {
     }
     let root = folder.join("debian.new");
     if root.exists() {
-        std::fs::remove_dir_all(&root)?;
+        bail!(
+            "{} is left of an earlier run: unmount what is mounted below it and remove it",
+            root.display()
+        );
     }
     let place = root.to_str().context("the build's folder has no readable name")?;
     let include = format!("--include={PACKAGES}");
     must(command("debootstrap", &["--variant=minbase", &include, SUITE, place, MIRROR])?)?;
-    // What images leave out as well.
-    for gone in ["var/cache/apt", "var/lib/apt/lists", "proc", "sys", "dev"] {
-        let gone = root.join(gone);
-        if gone.exists() {
-            std::fs::remove_dir_all(&gone)?;
-            std::fs::create_dir(&gone)?;
-        }
+    // What debootstrap has mounted there belongs to the host: nothing may be removed then.
+    if std::fs::read_to_string("/proc/mounts")?.contains(place) {
+        bail!("something is still mounted below {place}");
     }
-    save(&archive, |layer| Ok(layer.append_dir_all("", &root)?))?;
+    // What images leave out as well.
+    for gone in ["var/cache/apt", "var/lib/apt/lists"].map(|gone| root.join(gone)) {
+        std::fs::remove_dir_all(&gone)?;
+    }
+    save(&archive, |layer| {
+        for entry in std::fs::read_dir(&root)? {
+            let entry = entry?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let kind = entry.file_type()?;
+            match name.to_str() {
+                Some("proc" | "sys" | "dev") => {}
+                Some(name) if kind.is_dir() => layer.append_dir_all(name, &path)?,
+                Some(name) => layer.append_path_with_name(&path, name)?,
+                None => {}
+            }
+        }
+        Ok(())
+    })?;
     std::fs::remove_dir_all(&root)?;
     Ok(Some(archive))
 }
@@ -52,7 +68,8 @@ pub fn gzip(file: &Path) -> Result<PathBuf> {
     let to = file.with_extension("tar.gz");
     if !to.is_file() {
         let new = file.with_extension("gz.new");
-        let mut out = flate2::write::GzEncoder::new(File::create(&new)?, flate2::Compression::default());
+        let mut out =
+            flate2::write::GzEncoder::new(File::create(&new)?, flate2::Compression::default());
         io::copy(&mut BufReader::new(File::open(file)?), &mut out)?;
         out.finish()?.flush()?;
         std::fs::rename(new, &to)?;

@@ -47,7 +47,7 @@ fn parts(image: &Image) -> (String, Vec<u8>) {
             serde_json::json!({"created": archive.created, "created_by": step, "empty_layer": empty})
         })
         .collect();
-    let config = serde_json::json!({
+    let config = sorted(serde_json::json!({
         "architecture": "amd64",
         "os": "linux",
         "created": archive.created,
@@ -58,9 +58,24 @@ fn parts(image: &Image) -> (String, Vec<u8>) {
         },
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
         "history": history,
-    })
+    }))
     .to_string();
     (config, layer)
+}
+
+/// The same value with its keys in order: whether `serde_json` keeps the order of insertion depends on what else is
+/// built with it, and the image's id must not.
+fn sorted(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> = map.into_iter().collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(sorted).collect()),
+        other => other,
+    }
 }
 
 /// A tar archive of plain files, owned by root and of no time.

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+pub use hyper::Method;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HOST;
-pub use hyper::Method;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -70,7 +70,8 @@ impl HttpApi {
         root: &crate::root::Root,
         timeout: Duration,
     ) -> Result<Self, ApiError> {
-        let found = super::endpoint::resolve(endpoint, root, &super::endpoint::process_environment)?;
+        let found =
+            super::endpoint::resolve(endpoint, root, &super::endpoint::process_environment)?;
         Self::new(found, timeout)
     }
 
@@ -78,10 +79,14 @@ impl HttpApi {
     ///
     /// # Errors
     /// The engine does not answer, or says no.
-    pub async fn download(&self, path: &str) -> Result<impl AsyncRead + Send + Unpin + use<>, ApiError> {
-        let (response, driver) = tokio::time::timeout(DOWNLOAD_STARTS, self.send(Method::GET, path))
-            .await
-            .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))??;
+    pub async fn download(
+        &self,
+        path: &str,
+    ) -> Result<impl AsyncRead + Send + Unpin + use<>, ApiError> {
+        let (response, driver) =
+            tokio::time::timeout(DOWNLOAD_STARTS, self.send(Method::GET, path))
+                .await
+                .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))??;
         let status = response.status();
         if !status.is_success() {
             return Err(refusal(status.as_u16(), response, path).await);

@@ -106,9 +106,6 @@ pub struct ImageSbom {
     /// Write to a file instead of stdout
     #[arg(short, long, env = "HAECHI_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// VEX documents: OpenVEX or CycloneDX (may be repeated)
-    #[arg(long, env = "HAECHI_VEX", value_name = "FILE", value_delimiter = ',')]
-    pub vex: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -24,8 +24,12 @@ pub async fn run(command: &Db, setting: &Setting) -> anyhow::Result<u8> {
         Db::Update { from, source } => update(from.as_deref(), source, setting).await,
         Db::Status { format } => status(*format, setting),
         Db::Export { bundle, key } => {
-            let key = key.as_deref().map(|path| db::signing_key(&key_text(path)?).map_err(failure)).transpose()?;
-            db::export(&folder(setting), bundle, key.as_ref(), Timestamp::now()).map_err(failure)?;
+            let key = key
+                .as_deref()
+                .map(|path| db::signing_key(&key_text(path)?).map_err(failure))
+                .transpose()?;
+            db::export(&folder(setting), bundle, key.as_ref(), Timestamp::now())
+                .map_err(failure)?;
             setting.note("db-exported", &[("path", &bundle.display().to_string())]);
             Ok(exit::CLEAN)
         }
@@ -36,7 +40,7 @@ pub async fn run(command: &Db, setting: &Setting) -> anyhow::Result<u8> {
                 .collect::<anyhow::Result<Vec<_>>>()?;
             let trust = if *unsigned { db::Trust::Anyone } else { db::Trust::Keys(&keys) };
             let dir = folder(setting);
-            std::fs::create_dir_all(&dir).map_err(|e| Failure::file(&dir, e))?;
+            private(&dir)?;
             let taken = db::import(&dir, bundle, trust).map_err(failure)?;
             setting.note("db-imported", &[("count", &taken.len().to_string())]);
             Ok(exit::CLEAN)
@@ -52,11 +56,19 @@ pub async fn run(command: &Db, setting: &Setting) -> anyhow::Result<u8> {
                 }
                 output::file(path, |out| Ok(out.write_all(text.as_bytes())?))?;
             }
-            let values = [("key", &*key.display().to_string()), ("public", &*place.display().to_string())];
+            let values =
+                [("key", &*key.display().to_string()), ("public", &*place.display().to_string())];
             setting.note("db-keys", &values);
             Ok(exit::CLEAN)
         }
     }
+}
+
+/// Makes a folder that only its owner enters, like all that Haechi keeps.
+fn private(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    Ok(made.map_err(|e| Failure::file(dir, e))?)
 }
 
 /// A larger file is no key.
@@ -77,7 +89,9 @@ fn failure(error: db::DbError) -> anyhow::Error {
 async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyhow::Result<u8> {
     let origin = match from {
         None => Origin::Publishers,
-        Some(url) if url.starts_with("http://") || url.starts_with("https://") => Origin::Mirror(url.to_owned()),
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+            Origin::Mirror(url.to_owned())
+        }
         Some(folder) => Origin::Folder(Path::new(folder).to_owned()),
     };
     let plan = Plan {
@@ -87,7 +101,7 @@ async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyho
         now: Timestamp::now(),
     };
     let dir = folder(setting);
-    std::fs::create_dir_all(&dir).map_err(|e| Failure::file(&dir, e))?;
+    private(&dir)?;
     let bar = Arc::new(Bar::new(setting));
     let progress: Arc<dyn Progress> = bar.clone();
     let report = db::update(&dir, &plan, progress).await.map_err(failure)?;
@@ -104,7 +118,8 @@ async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyho
                     ("db-failed", why.as_str())
                 }
             };
-            let (records, broken) = source.meta.as_ref().map(|m| (m.records, m.broken)).unwrap_or_default();
+            let (records, broken) =
+                source.meta.as_ref().map(|m| (m.records, m.broken)).unwrap_or_default();
             let values = [
                 ("name", source.name.as_str()),
                 ("records", &records.to_string()),
@@ -126,7 +141,11 @@ async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyho
         if let (Some(before), Some(meta)) = (source.records_before, &source.meta)
             && meta.records < before / 2
         {
-            let values = [("name", &*source.name), ("before", &*before.to_string()), ("records", &*meta.records.to_string())];
+            let values = [
+                ("name", &*source.name),
+                ("before", &*before.to_string()),
+                ("records", &*meta.records.to_string()),
+            ];
             setting.note("db-fewer", &values);
         }
     }
@@ -135,7 +154,8 @@ async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyho
     }
     if report.unrecognised_count > 0 {
         let first: Vec<&str> = report.unrecognised.iter().take(3).map(String::as_str).collect();
-        let values = [("count", &*report.unrecognised_count.to_string()), ("first", &*first.join(", "))];
+        let values =
+            [("count", &*report.unrecognised_count.to_string()), ("first", &*first.join(", "))];
         setting.note("db-unrecognised", &values);
     }
     Ok(if failed { exit::COULD_NOT_VERIFY } else { exit::CLEAN })
@@ -182,8 +202,9 @@ impl Progress for Bar {
 
 fn status(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
     let age_days_max = setting.policy()?.policy.limits.database_age_days_max;
-    let database = Database::open(&folder(setting), Freshness { now: Timestamp::now(), age_days_max })
-        .map_err(failure)?;
+    let database =
+        Database::open(&folder(setting), Freshness { now: Timestamp::now(), age_days_max })
+            .map_err(failure)?;
     let Some(database) = database else {
         setting.note("no-database", &[]);
         return Ok(exit::COULD_NOT_VERIFY);

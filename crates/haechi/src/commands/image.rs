@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haechi_core::inventory::Scan;
-use haechi_core::policy::Loaded;
 use haechi_core::verdict::{ImageReport, Safety};
 use haechi_core::vulnerability::Rating;
-use haechi_examine::{Examiner, engine};
+use haechi_examine::engine;
 use haechi_facts::engine::http::HttpApi;
 use haechi_facts::root::Root;
 use haechi_image::cache::Cache;
 use haechi_image::dangers::{malware::Rules, secrets::Detectors};
+use haechi_image::layout::Layout;
 use haechi_image::open::{self, Options};
 use haechi_image::registry::Registry;
-use haechi_image::layout::Layout;
 use haechi_image::{pull, registry, sbom};
 use haechi_report::image::ImageFormat;
 use haechi_vulns::vex;
@@ -43,20 +42,27 @@ pub async fn run(command: &Image, setting: &Setting) -> anyhow::Result<u8> {
 }
 
 async fn scan(args: &ImageScan, setting: &Setting) -> anyhow::Result<u8> {
-    let files: Vec<(&Path, ImageFormatArg)> =
-        args.output.iter().map(|path| Ok((path.as_path(), format_of(path, args)?))).collect::<anyhow::Result<_>>()?;
+    let files: Vec<(&Path, ImageFormatArg)> = args
+        .output
+        .iter()
+        .map(|path| Ok((path.as_path(), format_of(path, args)?)))
+        .collect::<anyhow::Result<_>>()?;
     let policy = setting.policy()?;
     let mut examiner = super::images::examiner(setting, &policy)?;
     examiner.statements = statements(&args.vex)?;
     examiner.declared = counts_lock_files(&args.source, &args.reading);
-    let scan = opened(&args.source, &args.reading, &policy, setting).await?;
+    let scan = opened(&args.source, &args.reading, setting).await?;
     let report = examiner.judge(scan, Vec::new())?;
     for (path, format) in &files {
         output::file(path, |out| render(&report, *format, setting, false, out))?;
         setting.note("written", &[("path", &path.display().to_string())]);
     }
     if files.is_empty() || !setting.quiet {
-        let format = if files.is_empty() { args.format.unwrap_or(ImageFormatArg::Table) } else { ImageFormatArg::Table };
+        let format = if files.is_empty() {
+            args.format.unwrap_or(ImageFormatArg::Table)
+        } else {
+            ImageFormatArg::Table
+        };
         output::stdout(|out| render(&report, format, setting, true, out))?;
     }
     Ok(code(&report, args.fail_on))
@@ -72,7 +78,8 @@ fn format_of(path: &Path, args: &ImageScan) -> anyhow::Result<ImageFormatArg> {
         Some("txt") => Some(ImageFormatArg::Table),
         _ => None,
     };
-    let chosen = if args.output.len() == 1 { args.format.or(by_name) } else { by_name.or(args.format) };
+    let chosen =
+        if args.output.len() == 1 { args.format.or(by_name) } else { by_name.or(args.format) };
     chosen.ok_or_else(|| Failure::UnknownFormat(path.display().to_string()).into())
 }
 
@@ -95,7 +102,8 @@ fn render(
             return json(&bill, out);
         }
         ImageFormatArg::Openvex => {
-            let document = vex::openvex(&report.scan, &report.assessment, "haechi", Timestamp::now());
+            let document =
+                vex::openvex(&report.scan, &report.assessment, "haechi", Timestamp::now());
             return json(&document, out);
         }
     };
@@ -139,8 +147,7 @@ fn code(report: &ImageReport, fail_on: ImageFailOn) -> u8 {
 }
 
 async fn bill(args: &ImageSbom, setting: &Setting) -> anyhow::Result<u8> {
-    let policy = setting.policy()?;
-    let scan = opened(&args.source, &args.reading, &policy, setting).await?;
+    let scan = opened(&args.source, &args.reading, setting).await?;
     let whole = scan.is_whole(haechi_core::inventory::Part::Packages);
     let now = Timestamp::now();
     let bill = match args.format {
@@ -166,7 +173,11 @@ fn statements(files: &[std::path::PathBuf]) -> anyhow::Result<Vec<vex::Statement
     for path in files {
         let bytes = document(path)?;
         let place = path.display();
-        out.extend(vex::read(&bytes).map_err(|e| anyhow::anyhow!("{place}: {e}"))?);
+        let mut read = vex::read(&bytes).map_err(|e| anyhow::anyhow!("{place}: {e}"))?;
+        for statement in &mut read {
+            statement.origin = place.to_string();
+        }
+        out.extend(read);
     }
     Ok(out)
 }
@@ -193,7 +204,9 @@ fn counts_lock_files(source: &ImageSource, reading: &ImageReading) -> bool {
 pub fn options(reading: &ImageReading, setting: &Setting) -> anyhow::Result<Options> {
     let fingerprint = match &reading.yara {
         None => Rules::new().map_err(|e| anyhow::anyhow!("{e}"))?.fingerprint(),
-        Some(folder) => Rules::with_folder(folder).map_err(|e| anyhow::anyhow!("{e}"))?.0.fingerprint(),
+        Some(folder) => {
+            Rules::with_folder(folder).map_err(|e| anyhow::anyhow!("{e}"))?.0.fingerprint()
+        }
     };
     let fingerprint = fingerprint
         .rotate_left(1)
@@ -251,10 +264,8 @@ pub fn registries(reading: &ImageReading) -> registry::Options {
 async fn opened(
     source: &ImageSource,
     reading: &ImageReading,
-    policy: &Loaded,
     setting: &Setting,
 ) -> anyhow::Result<Scan> {
-    let _ = policy;
     let mut options = options(reading, setting)?;
     options.lock_files = counts_lock_files(source, reading);
     let wanted = reading.image.as_deref();
@@ -267,7 +278,9 @@ async fn opened(
     if let Some(path) = &source.archive {
         let place = path.display().to_string();
         if path == Path::new("-") {
-            return Ok(open::archive(tokio::io::stdin(), "stdin", wanted, Vec::new(), &options).await?);
+            return Ok(
+                open::archive(tokio::io::stdin(), "stdin", wanted, Vec::new(), &options).await?
+            );
         }
         let file = tokio::fs::File::open(path).await.map_err(|e| Failure::file(path, e))?;
         return Ok(open::archive(file, &place, wanted, Vec::new(), &options).await?);
@@ -284,10 +297,10 @@ async fn opened(
         return Ok(open::folder(path, &options).await?);
     }
     let path = source.sbom.as_deref().unwrap_or(Path::new("-"));
-    let mut scan = sbom::read(&document(path)?).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+    let mut scan =
+        sbom::read(&document(path)?).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
     if scan.subject.reference.is_empty() {
         scan.subject.reference = path.display().to_string();
     }
     Ok(scan)
 }
-

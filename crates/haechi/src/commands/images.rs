@@ -198,7 +198,8 @@ pub async fn mark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
         if report.verdict.safety != Safety::Unsafe {
             if !args.references.is_empty() {
                 let safety = report.verdict.safety.name();
-                setting.note("mark-not-unsafe", &[("image", &subject.reference), ("safety", safety)]);
+                setting
+                    .note("mark-not-unsafe", &[("image", &subject.reference), ("safety", safety)]);
             }
             continue;
         }
@@ -231,8 +232,13 @@ pub async fn unmark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
 
 /// Why an image is unsafe, in a few words.
 fn reasons(report: &ImageReport, setting: &Setting) -> String {
-    let shown: Vec<String> =
-        report.verdict.reasons.iter().take(3).map(|r| haechi_report::image::reason(r, setting.lang)).collect();
+    let shown: Vec<String> = report
+        .verdict
+        .reasons
+        .iter()
+        .take(3)
+        .map(|r| haechi_report::image::reason(r, setting.lang))
+        .collect();
     let more = report.verdict.reasons.len().saturating_sub(3) as u64 + report.verdict.more;
     if more == 0 { shown.join("; ") } else { format!("{}; +{more}", shown.join("; ")) }
 }

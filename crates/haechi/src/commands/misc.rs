@@ -10,7 +10,7 @@ pub fn schema(what: SchemaOf) -> anyhow::Result<u8> {
     let schema = match what {
         SchemaOf::Report => haechi_report::report_schema(),
         SchemaOf::Snapshot => haechi_report::snapshot_schema(),
-        SchemaOf::Image => haechi_report::image::schema(),
+        SchemaOf::Image => haechi_report::image_schema(),
     };
     output::stdout(|out| {
         serde_json::to_writer_pretty(&mut *out, &schema)?;

@@ -79,7 +79,7 @@ fn read_status(meta: &Meta<'_>, content: &[u8], found: &mut Found) -> Result<(),
         }
         let name = stanza.get("Package").unwrap_or_default();
         let presence = Presence::of(stanza.get("Status"));
-        if name.is_empty() || name.contains(char::is_whitespace) {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             if presence != Presence::Absent {
                 let line = stanza.line;
                 note(found, || format!("the stanza at line {line} has no package name"));

@@ -83,12 +83,7 @@ pub const READERS: &[Reader] = &[
         |meta, _| matches!(meta.name(), "gradle.lockfile" | "buildscript-gradle.lockfile"),
         plain::gradle
     ),
-    lock_file!(
-        "sbt lock file",
-        Maven,
-        |meta, _| ends_with(meta.name(), ".sbt.lock"),
-        plain::sbt
-    ),
+    lock_file!("sbt lock file", Maven, |meta, _| ends_with(meta.name(), ".sbt.lock"), plain::sbt),
     lock_file!("pom.xml", Maven, java::pom),
     Reader { name: "lock file", size_max: u64::MAX, wants: is_unsupported, read: unsupported },
 ];

@@ -439,7 +439,8 @@ impl Sink for Builder {
 
 impl Info {
     fn input(&mut self, name: &str, digest: &[u8; 32], at: Option<Timestamp>) {
-        if self.from.len() < EXAMPLES {
+        // Once each: `from` is compared with what is fetched, to ask only for what has changed.
+        if self.from.len() < EXAMPLES && !self.from.iter().any(|from| from == name) {
             self.from.push(name.to_owned());
         }
         self.digest.get_or_insert_default().update(digest);

@@ -1,6 +1,6 @@
 //! Tests of whole assessments against a database in memory.
 
-use haechi_core::inventory::{Distro, PackageKind, SourcePackage};
+use haechi_core::inventory::{AlteredFile, Change, Distro, PackageKind, SourcePackage};
 use haechi_core::vulnerability::{Epss, Exploited, FixState, Rating};
 
 use super::*;
@@ -195,6 +195,15 @@ fn the_distribution_answers_for_what_it_built() {
     let own = run(&scan("debian", "12", vec![deb.clone(), python.clone()]), &data);
     assert!(own.vulnerabilities.is_empty());
     assert_eq!(own.suppressed[0].1.by, "distribution package python3-requests");
+    // What was put over it is not Debian's.
+    let mut changed = scan("debian", "12", vec![deb.clone(), python.clone()]);
+    changed.altered_files = vec![AlteredFile {
+        path: format!("/{path}"),
+        package: "python3-requests".into(),
+        change: Change::Changed,
+        layer: None,
+    }];
+    assert_eq!(run(&changed, &data).vulnerabilities.len(), 1);
     // Somebody else's package has no advisories of Debian: upstream's count.
     deb.vendor = "Vendor <support@example.com>".into();
     let foreign = run(&scan("debian", "12", vec![deb.clone(), python.clone()]), &data);
@@ -305,4 +314,12 @@ fn a_state_of_the_distribution_stands_where_there_is_no_fix() {
     let found = run(&scan("debian", "12", vec![openssl()]), &data);
     assert_eq!(found.vulnerabilities[0].state, FixState::WillNotFix);
     assert!(found.vulnerabilities[0].command.is_empty());
+}
+
+#[test]
+fn a_java_package_without_group_is_undecided() {
+    let data = Memory { known: vec!["Maven"], ..Memory::default() };
+    let java = package(PackageKind::Maven, "log4j-core", "2.14.1", "app.jar");
+    let found = run(&scan("debian", "12", vec![java]), &data);
+    assert_eq!(found.undecided.len(), 1);
 }

@@ -95,7 +95,8 @@ pub(super) fn sbt(content: &[u8], lock: &mut Lock) -> Result<(), Unread> {
     let list = root.get("dependencies").and_then(Json::as_array);
     for entry in list.ok_or_else(|| Unread("it has no list of dependencies".to_owned()))? {
         let text = |member: &str| entry.get(member).and_then(Json::as_str).unwrap_or_default();
-        let mut uses = entry.get("configurations").and_then(Json::as_array).into_iter().flatten().peekable();
+        let mut uses =
+            entry.get("configurations").and_then(Json::as_array).into_iter().flatten().peekable();
         if uses.peek().is_some() && uses.all(|name| name == "test") {
             continue;
         }

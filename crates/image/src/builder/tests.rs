@@ -1,0 +1,92 @@
+//! Tests of layers that try to hide what they hold.
+
+use tar::{EntryType, Header};
+
+use super::*;
+use crate::merge::merge;
+use haechi_core::inventory::{Scan, ScanSubject};
+
+struct Entry<'a> {
+    name: &'a str,
+    kind: EntryType,
+    mode: u32,
+    pax: &'a [(&'a str, &'a [u8])],
+    content: &'a [u8],
+}
+
+const FILE: Entry<'_> =
+    Entry { name: "", kind: EntryType::Regular, mode: 0o644, pax: &[], content: b"" };
+
+fn layer(entries: &[Entry<'_>]) -> LayerScan {
+    let mut archive = tar::Builder::new(Vec::new());
+    for entry in entries {
+        archive.append_pax_extensions(entry.pax.iter().copied()).unwrap();
+        let mut header = Header::new_ustar();
+        header.as_old_mut().name[..entry.name.len()].copy_from_slice(entry.name.as_bytes());
+        header.set_entry_type(entry.kind);
+        header.set_mode(entry.mode);
+        header.set_size(entry.content.len() as u64);
+        header.set_cksum();
+        archive.append(&header, entry.content).unwrap();
+    }
+    let bytes = archive.into_inner().unwrap();
+    let tools = crate::worker::tools(None, false).unwrap();
+    let mut builder = Builder::new(&tools);
+    crate::tarball::read(&mut bytes.as_slice(), "layer", &mut builder);
+    builder.finish()
+}
+
+fn scan(entries: &[Entry<'_>]) -> Scan {
+    merge(&[layer(entries)], None, ScanSubject::default())
+}
+
+fn file<'a>(name: &'a str, content: &'a [u8]) -> Entry<'a> {
+    Entry { name, content, ..FILE }
+}
+
+#[test]
+fn a_file_whose_name_ends_like_a_folders_is_a_file() {
+    let scan = scan(&[Entry { name: "bin/x/", mode: 0o4755, content: b"\x7fELF", ..FILE }]);
+    assert_eq!(scan.setid_files.len(), 1);
+}
+
+#[test]
+fn capabilities_are_told_like_setuid() {
+    let pax: &[(&str, &[u8])] = &[("SCHILY.xattr.security.capability", b"\x01\0\0\x02\0\x20\0\0")];
+    let scan = scan(&[Entry { name: "bin/ping", mode: 0o755, pax, content: b"x", ..FILE }]);
+    assert_eq!(scan.setid_files.len(), 1);
+}
+
+#[test]
+fn secrets_are_found_wherever_they_are_in_a_large_file() {
+    let mut content = vec![b'\n'; WINDOW * 2 + 10];
+    content.extend(b"aws_access_key_id = AKIAZ7QK4M2N8P5R3T6W\n");
+    let layer = layer(&[file("app/large.conf", &content)]);
+    let line = u32::try_from(WINDOW * 2 + 11).unwrap();
+    assert!(layer.secrets.iter().any(|(_, hit)| hit.line == line), "{:?}", layer.secrets);
+}
+
+const STATUS: &[u8] = b"Package: a\nStatus: install ok installed\nVersion: 1\n";
+const SUMS: &[u8] = b"0123456789abcdef0123456789abcdef  usr/bin/a\n";
+
+#[test]
+fn a_packaged_file_that_became_a_link_is_altered() {
+    let scan = scan(&[
+        file("var/lib/dpkg/status", STATUS),
+        file("var/lib/dpkg/info/a.md5sums", SUMS),
+        Entry { name: "usr/bin/a", kind: EntryType::Symlink, ..FILE },
+    ]);
+    assert_eq!(scan.altered_files.len(), 1);
+}
+
+#[test]
+fn checksums_that_were_not_computed_are_told() {
+    let scan = scan(&[
+        Entry { name: "etc/apk", kind: EntryType::Directory, ..FILE },
+        file("usr/bin/a", b"other"),
+        file("var/lib/dpkg/info/a.md5sums", SUMS),
+        file("var/lib/dpkg/status", STATUS),
+    ]);
+    assert!(scan.altered_files.is_empty());
+    assert!(scan.problems.iter().any(|p| p.affects == [Part::Files] && p.place == "usr/bin/a"));
+}
