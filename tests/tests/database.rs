@@ -141,7 +141,7 @@ fn what_is_put_in_comes_out() {
     // Medium 20, √0.25 of 12, and 8 for a fix.
     assert_eq!(web.rank, 34.0);
     let tool = found(&scanned, "CVE-2026-0003");
-    assert_eq!((tool.fixed.as_str(), tool.description.as_str()), ("1.0-2", "It falls over."));
+    assert_eq!((tool.fixed.as_str(), tool.description.as_str()), ("1.0-2", "d"));
     assert_eq!(tool.command, "apt-get update && apt-get install --only-upgrade acme-tool");
     // The distribution's own rating counts before NVD's.
     assert_eq!((tool.rating, tool.rank), (Rating::Medium, 29.2));

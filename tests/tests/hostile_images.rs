@@ -14,6 +14,8 @@ use haechi_tests::{
 };
 
 const ZEROS: usize = 64 << 20;
+/// An unoptimised build takes some 50 µs for each.
+const FILES: u32 = 250_000;
 
 /// A layer with a danger: whatever is above it, this has to be found.
 fn base() -> Layer {
@@ -88,12 +90,12 @@ fn a_bomb_of_zeros() {
 }
 
 #[test]
-fn a_million_files() {
-    let mut layer = Vec::with_capacity(513 << 20);
+fn hundreds_of_thousands_of_files() {
+    let mut layer = Vec::new();
     let entry = Layer::new().file("many/0000000", "").open();
     let sum: u32 =
         entry[..148].iter().chain(&entry[156..]).map(|&b| u32::from(b)).sum::<u32>() + 8 * 32;
-    for n in 0..1_000_000_u32 {
+    for n in 0..FILES {
         let at = layer.len();
         layer.extend(&entry);
         let digits = format!("{n:07}");
@@ -109,7 +111,7 @@ fn a_million_files() {
     let found = &scanned.report.scan;
     found_base(found);
     assert_eq!(found.problems, []);
-    assert_eq!(found.layers[1].entries, 1_000_001);
+    assert_eq!(found.layers[1].entries, u64::from(FILES) + 1);
     assert!(found.setid_files.iter().any(|f| f.path == "/last"));
     assert_eq!(scanned.done.code, 0);
 }

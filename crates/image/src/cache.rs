@@ -13,7 +13,7 @@ use crate::layer::LayerScan;
 use crate::manifest::is_digest;
 
 /// Raised when readers change what they find, so that old results are not used.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Most bytes of the folder; the least recently used go first.
 const SIZE_MAX: u64 = 1 << 30;
 /// Largest unpacked entry.

@@ -255,8 +255,6 @@ impl Read for Blocks {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use std::io::Write;
 
     use super::*;

@@ -37,12 +37,17 @@ impl From<io::Error> for Stop {
             io::ErrorKind::UnexpectedEof => ProblemKind::Truncated,
             io::ErrorKind::FileTooLarge | io::ErrorKind::OutOfMemory => ProblemKind::Limit,
             io::ErrorKind::TimedOut => ProblemKind::TimedOut,
-            // The tar reader gives no kind to an archive that ends inside an entry.
-            _ if error.to_string().starts_with("unexpected EOF") => ProblemKind::Truncated,
+            // The tar reader gives no kind to an archive that ends inside an entry or header.
+            _ if ends_early(&error.to_string()) => ProblemKind::Truncated,
             _ => ProblemKind::Corrupt,
         };
         Self { kind, detail: error.to_string() }
     }
+}
+
+/// What the tar reader says of an archive that ends in the middle.
+fn ends_early(words: &str) -> bool {
+    words.starts_with("unexpected EOF") || words == "failed to read entire block"
 }
 
 /// Reads a layer's archive. `place` names it in problems.

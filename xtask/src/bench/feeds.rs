@@ -193,14 +193,14 @@ fn version(numbers: &mut Numbers) -> String {
 
 fn advisory(ecosystem: &str, number: u64, packages: u64, numbers: &mut Numbers) -> Value {
     let of = cve(numbers.below(CVES));
-    let linux = matches!(ecosystem, "Debian" | "Ubuntu") && number % LINUX_EACH == 0;
+    let linux = matches!(ecosystem, "Debian" | "Ubuntu") && number.is_multiple_of(LINUX_EACH);
     let name = if linux { "linux".to_owned() } else { package(ecosystem, numbers.few(packages)) };
     let (id, alias) = match ecosystem {
         "Debian" => (format!("DEBIAN-{}", cve(number)), json!({"upstream": [cve(number)]})),
         "Ubuntu" => (format!("UBUNTU-{}", cve(number)), json!({"upstream": [cve(number)]})),
         "Alpine" => (format!("ALPINE-{}", cve(number)), json!({"upstream": [cve(number)]})),
         // Two thirds of npm's advisories are about packages made to do harm.
-        "npm" if number % 3 > 0 => (format!("MAL-2025-{number}"), json!({})),
+        "npm" if !number.is_multiple_of(3) => (format!("MAL-2025-{number}"), json!({})),
         "PyPI" => (format!("PYSEC-2024-{number}"), json!({"aliases": [of]})),
         "crates.io" => (format!("RUSTSEC-2024-{number:04}"), json!({"aliases": [of]})),
         "Go" => (format!("GO-2024-{number:04}"), json!({"aliases": [of]})),

@@ -121,12 +121,12 @@ fn save(
     }))?;
     let name = format!("{}.json", hex(&Sha256::digest(&config)));
     let manifest = serde_json::to_vec(&serde_json::json!([{
-        "Config": name, "RepoTags": ["haechi-bench:latest"], "Layers": [format!("{digest}/layer.tar")],
+        "Config": name, "RepoTags": ["haechi-bench:latest"], "Layers": [format!("blobs/sha256/{digest}")],
     }]))?;
     let new = archive.with_extension("new");
     let mut out = Builder::new(BufWriter::with_capacity(1 << 20, File::create(&new)?));
     entry(&mut out, &name, &config)?;
-    out.append_path_with_name(&part, format!("{digest}/layer.tar"))?;
+    out.append_path_with_name(&part, format!("blobs/sha256/{digest}"))?;
     entry(&mut out, "manifest.json", &manifest)?;
     out.into_inner()?.flush()?;
     std::fs::remove_file(part)?;

@@ -1,10 +1,10 @@
 //! Tests of layers that try to hide what they hold.
 
+use haechi_core::inventory::{Scan, ScanSubject};
 use tar::{EntryType, Header};
 
 use super::*;
 use crate::merge::merge;
-use haechi_core::inventory::{Scan, ScanSubject};
 
 struct Entry<'a> {
     name: &'a str,
@@ -60,7 +60,8 @@ fn capabilities_are_told_like_setuid() {
 #[test]
 fn secrets_are_found_wherever_they_are_in_a_large_file() {
     let mut content = vec![b'\n'; WINDOW * 2 + 10];
-    content.extend(b"aws_access_key_id = AKIAZ7QK4M2N8P5R3T6W\n");
+    content.extend(b"aws_secret_access_key = \"wJalrXUtnFEMI9K7MDENG");
+    content.extend(b"bPxRfiCYzQ8LkT3pVhA\"\n");
     let layer = layer(&[file("app/large.conf", &content)]);
     let line = u32::try_from(WINDOW * 2 + 11).unwrap();
     assert!(layer.secrets.iter().any(|(_, hit)| hit.line == line), "{:?}", layer.secrets);

@@ -122,6 +122,12 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
+thread_local! {
+    /// Made once: a new one for each of thousands of small entries costs more than reading them.
+    static DECOMPRESSION: std::cell::RefCell<zstd::zstd_safe::DCtx<'static>> =
+        std::cell::RefCell::new(zstd::zstd_safe::DCtx::create());
+}
+
 /// The opposite of [`encode`].
 ///
 /// # Errors
@@ -131,11 +137,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match bytes.split_first() {
         Some((0, plain)) => postcard::from_bytes(plain).map_err(|e| damaged(&e)),
         Some((1, packed)) => {
-            let decoder =
-                zstd::stream::read::Decoder::with_buffer(packed).map_err(|e| damaged(&e))?;
             let mut plain = Vec::new();
-            let len =
-                decoder.take(MAX_VALUE + 1).read_to_end(&mut plain).map_err(|e| damaged(&e))?;
+            let len = DECOMPRESSION.with_borrow_mut(|context| {
+                // Whatever an earlier, damaged entry has left.
+                let reset = zstd::zstd_safe::ResetDirective::SessionOnly;
+                context
+                    .reset(reset)
+                    .map_err(|code| damaged(&zstd::zstd_safe::get_error_name(code)))?;
+                let decoder = zstd::stream::read::Decoder::with_context(packed, context);
+                decoder.take(MAX_VALUE + 1).read_to_end(&mut plain).map_err(|e| damaged(&e))
+            })?;
             if len as u64 > MAX_VALUE {
                 return Err(damaged(&"too long"));
             }
