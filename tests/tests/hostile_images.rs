@@ -1,6 +1,14 @@
 //! Images that were made to harm: none crashes the scan, none passes while something was not read, and what is wrong
 //! with their other layers is still found.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at once when something is not as expected"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::process::Command;

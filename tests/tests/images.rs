@@ -1,5 +1,13 @@
 //! Real images: what is in them is found, package by package, wherever they are.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at once when something is not as expected"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,13 @@
 //! The mark of unsafe images, and changes of containers, on the real engine.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at once when something is not as expected"
+)]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -1,6 +1,14 @@
 //! A real registry with TLS and a password, of which the test is the authority: images are read from it without an
 //! engine, and it tells whether a container runs what it has today.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at once when something is not as expected"
+)]
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
