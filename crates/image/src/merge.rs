@@ -106,7 +106,7 @@ pub fn merge(layers: &[LayerScan], config: Option<&Config>, subject: ScanSubject
         configured(config, &mut subject, &mut secrets, &mut weak_sources);
         subject.uid = uid(&config.user, &shown);
     }
-    subject.size = layers.iter().map(|layer| layer.size).sum();
+    subject.size = layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size));
     let steps = config.map(Config::steps).unwrap_or_default();
     let mut scan = Scan {
         schema: INVENTORY_SCHEMA.into(),

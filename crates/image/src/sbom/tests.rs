@@ -403,6 +403,19 @@ fn hostile_documents_end_in_an_error() {
     assert!(read(&[b'{', 0xff]).is_err());
 }
 
+#[test]
+fn a_package_without_a_name_is_told() {
+    let named_by_purl = json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "components": [
+        {"type": "library", "version": "1", "purl": "pkg:deb/debian/a@1", "properties": [{"name": "haechi:kind", "value": "deb"}]}
+    ]});
+    assert_eq!(again(&named_by_purl).packages.first().map(|p| p.name.as_str()), Some("a"));
+    let nameless = json!({"spdxVersion": "SPDX-2.3", "creationInfo": {"creators": ["Tool: Claircore"]}, "packages": [
+        {"SPDXID": "SPDXRef-a", "versionInfo": "1", "packageFileName": "bdb:var/lib/rpm", "filesAnalyzed": true, "primaryPackagePurpose": "APPLICATION"}
+    ]});
+    let scan = again(&nameless);
+    assert!(scan.packages.is_empty() && !scan.is_whole(Part::Packages));
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_end(bytes: Vec<u8>, purl in "pkg:[a-z]{1,6}/[ -~]{0,40}") {

@@ -1,3 +1,5 @@
+//! Tests of scores from vectors.
+
 use super::*;
 
 fn value(vector: &str) -> f64 {

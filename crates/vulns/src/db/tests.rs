@@ -1,3 +1,5 @@
+//! Tests of the database: whole or not there.
+
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

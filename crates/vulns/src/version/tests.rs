@@ -1,3 +1,5 @@
+//! Tests of the order of versions.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of the lines about images.
+
 use super::*;
 use crate::facts::{Container, ImageLayer, ImageScan};
 use crate::finding::Cause;

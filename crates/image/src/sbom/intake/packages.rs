@@ -30,7 +30,7 @@ pub(super) enum Outcome {
 
 /// Decides what a component is.
 pub(super) fn of(component: &Component) -> Outcome {
-    if let Some(package) = own(component) {
+    if let Some(package) = own(component).filter(|package| !package.name.is_empty()) {
         return Outcome::Package(Box::new(package), None);
     }
     let reason = match purls::parse(&component.purl) {
@@ -38,6 +38,10 @@ pub(super) fn of(component: &Component) -> Outcome {
             let distro = distros::of_purl(&parsed.namespace, &parsed.distro)
                 .filter(|_| parsed.package.kind.is_distribution());
             let package = completed(parsed.package, component);
+            // It would match nothing, which looks like a sound package.
+            if package.name.is_empty() {
+                return Outcome::Left("packages without a name".into(), None);
+            }
             return Outcome::Package(Box::new(package), distro);
         }
         Err(NoPackage::Type(kind)) => {

@@ -1,3 +1,5 @@
+//! Tests of NVD's format.
+
 use super::*;
 use crate::feed::testing::Basket;
 

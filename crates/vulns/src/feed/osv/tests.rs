@@ -1,3 +1,5 @@
+//! Tests of the OSV format.
+
 use proptest::prelude::*;
 
 use super::*;
