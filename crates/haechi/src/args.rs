@@ -138,6 +138,14 @@ pub struct Collect {
     /// Time limit of one question to the engine, in seconds
     #[arg(long, env = "HAECHI_TIMEOUT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
+    /// Take neither images nor the host's packages apart; what needs that stays unverified
+    #[arg(long, env = "HAECHI_NO_IMAGES")]
+    pub no_images: bool,
+    /// Do not ask registries whether images are the newest; what needs that stays unverified
+    #[arg(long, env = "HAECHI_OFFLINE")]
+    pub offline: bool,
+    #[command(flatten)]
+    pub reading: ImageReading,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -9,14 +9,17 @@ use haechi_core::policy::Loaded;
 use haechi_store::Store;
 use jiff::Timestamp;
 
-use crate::args::Collect;
+use crate::args::{Collect, ImageReading};
 use crate::setting::Setting;
 use crate::{exit, output};
 
 pub async fn run(args: &Collect, setting: &Setting) -> anyhow::Result<u8> {
     let policy = setting.policy()?;
     let store = super::store(setting).await;
-    let snapshot = facts(setting, &policy, Duration::from_secs(args.timeout), &store).await;
+    let mut snapshot = facts(setting, &policy, Duration::from_secs(args.timeout), &store).await;
+    if !args.no_images {
+        images(&mut snapshot, &policy, &args.reading, args.offline, setting).await;
+    }
     match &args.output {
         None => output::stdout(|out| {
             serde_json::to_writer(&mut *out, &snapshot)?;
@@ -34,6 +37,19 @@ pub async fn run(args: &Collect, setting: &Setting) -> anyhow::Result<u8> {
         }
         None => exit::CLEAN,
     })
+}
+
+/// Takes images and the host's packages apart. Whatever goes wrong leaves facts absent, and so unverified.
+pub async fn images(
+    snapshot: &mut Snapshot,
+    policy: &Loaded,
+    reading: &ImageReading,
+    offline: bool,
+    setting: &Setting,
+) {
+    if let Err(error) = super::images::examine(snapshot, policy, reading, offline, setting).await {
+        setting.note("images-not-examined", &[("why", &format!("{error:#}"))]);
+    }
 }
 
 /// Collects the facts of this host and completes them with what the store remembers.

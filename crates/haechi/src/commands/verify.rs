@@ -48,16 +48,7 @@ pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
             let timeout = Duration::from_secs(args.timeout);
             let mut snapshot = collect::facts(setting, &policy, timeout, &store).await;
             if !args.no_images {
-                let examined = super::images::examine(
-                    &mut snapshot,
-                    &policy,
-                    &args.reading,
-                    args.offline,
-                    setting,
-                );
-                if let Err(error) = examined.await {
-                    setting.note("images-not-examined", &[("why", &format!("{error:#}"))]);
-                }
+                collect::images(&mut snapshot, &policy, &args.reading, args.offline, setting).await;
             }
             snapshot
         }

@@ -58,7 +58,6 @@ fn odd() -> Scan {
         package(K::Composer, "Vendor/Name", "1"),
         package(K::Nuget, "Newtonsoft.Json", "1"),
         package(K::Gem, "한글", ""),
-        package(K::Gem, "", "1"),
     ];
     let mut twin = package(K::Nuget, "Newtonsoft.Json", "1");
     twin.path = "another".into();
