@@ -250,7 +250,7 @@ fn binaries() -> Vec<Vec<u8>> {
             0,
             make::elf(&[(
                 ".rodata",
-                b"x/registry/src/index.crates.io-6f17d22bba15001f/serde-1.0.188/src/lib.rs",
+                b"x/registry/src/crates.io-6f17d22bba15001f/serde-1.0.188/src/lib.rs",
             )]),
         ),
     ]

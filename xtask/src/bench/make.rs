@@ -15,7 +15,6 @@ use crate::run::{command, find, is_root, must, say};
 /// What makes the image as large as usual service images: 200 MB.
 const PACKAGES: &str = "ca-certificates,curl,gnupg,less,nginx-light,openssh-client,python3";
 const SUITE: &str = "bookworm";
-const MIRROR: &str = "http://deb.debian.org/debian";
 
 /// The archive of a Debian image, made if it is not there; nothing if it cannot be made here.
 pub fn debian(folder: &Path) -> Result<Option<PathBuf>> {
@@ -36,7 +35,7 @@ pub fn debian(folder: &Path) -> Result<Option<PathBuf>> {
     }
     let place = root.to_str().context("the build's folder has no readable name")?;
     let include = format!("--include={PACKAGES}");
-    must(command("debootstrap", &["--variant=minbase", &include, SUITE, place, MIRROR])?)?;
+    must(command("debootstrap", &["--variant=minbase", &include, SUITE, place])?)?;
     // What debootstrap has mounted there belongs to the host: nothing may be removed then.
     if std::fs::read_to_string("/proc/mounts")?.contains(place) {
         bail!("something is still mounted below {place}");

