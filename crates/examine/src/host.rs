@@ -150,11 +150,9 @@ fn engine(snapshot: &mut Snapshot, host: &Scan, report: &ImageReport, examiner: 
     found.sort();
     found.dedup();
     snapshot.engine.vulnerabilities = Some(found);
-    // A distribution maintains the engine that it packages as long as it is maintained itself, which is told by its
-    // data; upstream maintains its newest releases only.
-    let major = snapshot.engine.version_major.unwrap_or_default();
-    snapshot.engine.supported =
-        Some(by_distro("Engine") || by_distro("Podman") || major >= UPSTREAM_MAJOR_MIN);
+    let docker = snapshot.engine.kind.as_deref() == Some("docker");
+    let packaged = by_distro(if docker { "Engine" } else { "Podman Engine" });
+    snapshot.engine.supported = supported(packaged, docker, snapshot.engine.version_major);
     if let Some((cause, detail)) = doubts.into_iter().next() {
         snapshot.gaps.push(Gap {
             kind: SubjectKind::Engine,
@@ -163,5 +161,29 @@ fn engine(snapshot: &mut Snapshot, host: &Scan, report: &ImageReport, examiner: 
             cause,
             detail,
         });
+    }
+}
+
+/// Whether somebody still mends the engine. A distribution maintains what it packages; upstream's Docker Engine is told
+/// by its release; of anything else it is not known.
+fn supported(packaged: bool, docker: bool, major: Option<i64>) -> Option<bool> {
+    match (packaged, docker) {
+        (true, _) => Some(true),
+        (false, true) => major.map(|major| major >= UPSTREAM_MAJOR_MIN),
+        (false, false) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::supported;
+
+    #[test]
+    fn only_what_is_known_to_be_mended_is_supported() {
+        assert_eq!(supported(true, true, Some(20)), Some(true));
+        assert_eq!(supported(false, true, Some(23)), Some(false));
+        assert_eq!(supported(false, true, Some(28)), Some(true));
+        assert_eq!(supported(false, true, None), None);
+        assert_eq!(supported(false, false, Some(5)), None);
     }
 }
