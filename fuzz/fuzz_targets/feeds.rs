@@ -57,8 +57,13 @@ fn load(feed: &[u8], name: &str) -> tempfile::TempDir {
     fs::create_dir_all(&from).expect("a folder");
     fs::create_dir_all(&dir).expect("a folder");
     fs::write(from.join(name), feed).expect("memory takes it");
-    let plan =
-        Plan { origin: Origin::Folder(from), only: Vec::new(), nvd_api_key: None, now: now() };
+    let plan = Plan {
+        origin: Origin::Folder(from),
+        only: Vec::new(),
+        complete: false,
+        nvd_api_key: None,
+        now: now(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let report =
         runtime.block_on(update(&dir, &plan, Arc::new(()))).expect("the folder can be read");

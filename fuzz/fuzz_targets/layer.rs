@@ -3,7 +3,7 @@
 //! twice; and for simple layers what is there in the end is what a simple model says.
 #![no_main]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 use std::sync::LazyLock;
 
@@ -130,7 +130,7 @@ fn cut(made: &tar::Made, u: &mut Unstructured<'_>) {
 fn archive_of(bytes: &[u8]) {
     let mut contents = Contents::default();
     let mut items = Vec::new();
-    archive::read(bytes, &TOOLS, &[], |item| {
+    archive::read(bytes, &TOOLS, &HashSet::new(), |item| {
         items.push(item);
         Ok(())
     })

@@ -133,9 +133,9 @@ impl Feeds {
         .to_string()
     }
 
-    /// Makes a database of it in this data folder, and demands that it works.
+    /// Makes a database of it in this data folder, declared complete, and demands that it works.
     pub fn load(&self, data: &Path) {
-        let words = ["db", "update", "--from", self.path().to_str().unwrap()];
+        let words = ["db", "update", "--complete", "--from", self.path().to_str().unwrap()];
         crate::Haechi::new(&words).data(data).run().must_end_with(0);
     }
 }

@@ -83,9 +83,10 @@ fn feeds(days: i64) -> Feeds {
     feeds
 }
 
+/// A database of it, declared complete: so few advisories look like a part.
 fn loaded(feeds: &Feeds) -> (TempDir, Done) {
     let data = tempfile::tempdir().unwrap();
-    let done = db(&["update", "--from", feeds.path().to_str().unwrap()], data.path());
+    let done = db(&["update", "--complete", "--from", feeds.path().to_str().unwrap()], data.path());
     (data, done)
 }
 
@@ -206,6 +207,65 @@ fn what_cannot_be_decided_is_not_safe() {
     );
 }
 
+/// The advisories of a few packages are not all that there is, unless somebody says so who knows.
+#[test]
+fn a_part_of_a_feed_decides_nothing_until_it_is_declared_complete() {
+    let feeds = Feeds::new();
+    let other = feeds.critical("CVE-2026-0001", "Debian:12", "acme-other", "2");
+    let bad = feeds.critical("CVE-2026-0002", "Debian:12", "acme-bad", "2");
+    feeds.zip("Debian/all.zip", &[other, bad]);
+    let from = feeds.path().to_str().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let image = |name: &str| {
+        let status = format!(
+            "Package: {name}\nStatus: install ok installed\nArchitecture: all\nVersion: 1\nDescription: d\n\n"
+        );
+        let layer = Layer::new()
+            .file("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n")
+            .file("var/lib/dpkg/status", status);
+        let path = dir.path().join(name);
+        fs::write(&path, Image::of([layer]).docker_archive()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (good, bad) = (image("acme-good"), image("acme-bad"));
+    let judged = |path: &str| scan(&["--archive", path], Some(data.path()));
+    let status = |code| {
+        let done = db(&["status", "--format", "json"], data.path()).must_end_with(code);
+        done.json()[0]["completeness"].as_str().unwrap().to_owned()
+    };
+
+    let done = db(&["update", "--from", from], data.path()).must_end_with(0);
+    assert!(done.stdout.contains("PARTIAL: it has 2 records"), "{}", done.stdout);
+    assert_eq!(status(2), "partial");
+    let part = judged(&good);
+    assert_eq!((part.done.code, part.report.verdict.safety), (2, Safety::Undecided));
+    let undecided = &part.report.assessment.undecided[0];
+    assert_eq!(undecided.cause, Cause::NeedsDatabase);
+    for words in ["`osv/Debian`", "has 2 records", "--complete"] {
+        assert!(undecided.detail.contains(words), "{}", undecided.detail);
+    }
+    // What it knows, it knows.
+    let hit = judged(&bad);
+    assert_eq!((hit.done.code, hit.report.verdict.safety), (1, Safety::Unsafe));
+
+    db(&["update", "--complete", "--from", from], data.path()).must_end_with(0);
+    assert_eq!(status(0), "declared");
+    let declared = judged(&good);
+    assert_eq!((declared.done.code, declared.report.verdict.safety), (0, Safety::Safe));
+    assert_eq!(judged(&bad).done.code, 1);
+    // In a bundle it goes along; the next update must declare it again.
+    let bundle = dir.path().join("bundle");
+    let bundle = bundle.to_str().unwrap();
+    db(&["export", bundle], data.path()).must_end_with(0);
+    db(&["update", "--from", from], data.path()).must_end_with(0);
+    assert_eq!((status(2).as_str(), judged(&good).done.code), ("partial", 2));
+    db(&["import", bundle, "--unsigned"], data.path()).must_end_with(0);
+    assert_eq!((status(0).as_str(), judged(&good).done.code), ("declared", 0));
+    // Of the publishers nobody here can say it.
+    db(&["update", "--complete"], data.path()).must_end_with(2);
+}
+
 #[test]
 fn carried_into_a_closed_network() {
     let feeds = feeds(0);
@@ -298,7 +358,8 @@ fn a_mirror_that_limits_and_remembers() {
         }
     });
     let data = tempfile::tempdir().unwrap();
-    let update = ["update", "--from", &server.url, "--source", "osv/PyPI,nvd,kev,epss"];
+    let update =
+        ["update", "--complete", "--from", &server.url, "--source", "osv/PyPI,nvd,kev,epss"];
     let done = db(&update, data.path()).must_end_with(0);
     assert_eq!(
         done.stdout.lines().filter(|l| l.starts_with("updated")).count(),
@@ -364,8 +425,8 @@ fn an_update_that_is_killed_twenty_times() {
         found(&scanned, "CVE-2026-0001").fixed.clone()
     };
     let update = |which: usize| {
-        Haechi::new(&["db", "update", "--from", feeds[which].path().to_str().unwrap()])
-            .data(data.path())
+        let from = feeds[which].path().to_str().unwrap();
+        Haechi::new(&["db", "update", "--complete", "--from", from]).data(data.path())
     };
     let took = update(0).run().must_end_with(0).took;
     let mut now = answer();

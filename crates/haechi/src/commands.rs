@@ -7,6 +7,7 @@ mod except;
 mod history;
 mod image;
 mod images;
+mod marks;
 mod misc;
 mod policy;
 mod verify;
@@ -48,6 +49,9 @@ pub const NOTES: &[&str] = &[
     "mark-done",
     "mark-would",
     "mark-dry",
+    "marks-none",
+    "marks-mark",
+    "marks-unmark",
     "db-exported",
     "db-imported",
     "db-keys",
@@ -56,6 +60,8 @@ pub const NOTES: &[&str] = &[
     "db-absent",
     "db-failed",
     "db-broken",
+    "db-partial",
+    "db-declared",
     "db-fewer",
     "db-file-failed",
     "db-unrecognised",

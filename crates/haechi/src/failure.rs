@@ -43,6 +43,9 @@ pub enum Failure {
     /// The engine has no such image.
     #[error("{0}")]
     NoSuchImage(String),
+    /// The engine has no such container.
+    #[error("{0}")]
+    NoSuchContainer(String),
 }
 
 /// Keys of the words, for the test that proves that there are some.
@@ -62,6 +65,7 @@ pub const KEYS: &[&str] = &[
     "store-failed",
     "file-untrusted",
     "no-such-image",
+    "no-such-container",
 ];
 
 impl Failure {
@@ -95,6 +99,7 @@ impl Failure {
             Self::ExamplesFailed(lines) => setting.text("examples-failed", &[("lines", lines)]),
             Self::Untrusted(path) => setting.text("file-untrusted", &[("path", path)]),
             Self::NoSuchImage(name) => setting.text("no-such-image", &[("name", name)]),
+            Self::NoSuchContainer(name) => setting.text("no-such-container", &[("name", name)]),
             Self::Store(why) => setting.text("store-failed", &[("why", why)]),
         }
     }

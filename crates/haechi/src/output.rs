@@ -7,10 +7,49 @@ use std::path::{Path, PathBuf};
 use crate::failure::Failure;
 
 /// Writes to stdout.
+///
+/// # Errors
+/// Writing failed. That nobody reads any more is an [`io::ErrorKind::BrokenPipe`], whatever a format's library made
+/// of it.
 pub fn stdout(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    write(&mut out)?;
-    Ok(out.flush()?)
+    to(io::stdout().lock(), write)
+}
+
+fn to(
+    out: impl Write,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(Watched { out, is_broken: false });
+    let result = write(&mut out).and_then(|()| Ok(out.flush()?));
+    if result.is_err() && out.get_ref().is_broken {
+        return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+    }
+    result
+}
+
+/// Remembers that nobody reads any more.
+struct Watched<W> {
+    out: W,
+    is_broken: bool,
+}
+
+impl<W> Watched<W> {
+    fn seen<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        self.is_broken |= matches!(&result, Err(e) if e.kind() == io::ErrorKind::BrokenPipe);
+        result
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.out.write(bytes);
+        self.seen(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.out.flush();
+        self.seen(result)
+    }
 }
 
 /// Writes a file through a new one beside it, so that a reader never sees half of it.
@@ -57,4 +96,41 @@ fn open_device(path: &Path) -> io::Result<File> {
 fn create_new(path: &PathBuf) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setting::is_broken_pipe;
+
+    /// A pipe that nobody reads any more, or a disk that is full.
+    struct Refusing(io::ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_told_from_other_failures() {
+        // Large enough that the library itself meets the failure, which hides its cause.
+        let large = vec!["text"; 10_000];
+        let json = |out: &mut dyn Write| Ok(serde_json::to_writer_pretty(out, &large)?);
+        let pipe = to(Refusing(io::ErrorKind::BrokenPipe), json).unwrap_err();
+        assert!(is_broken_pipe(&pipe), "{pipe:?}");
+        let disk = to(Refusing(io::ErrorKind::StorageFull), json).unwrap_err();
+        assert!(!is_broken_pipe(&disk), "{disk:?}");
+        let page = |out: &mut dyn Write| -> anyhow::Result<()> {
+            out.write_all(&[0; 100_000]).map_err(|_| anyhow::anyhow!("a page failed"))
+        };
+        assert!(is_broken_pipe(&to(Refusing(io::ErrorKind::BrokenPipe), page).unwrap_err()));
+        let mut whole = Vec::new();
+        to(&mut whole, |out| Ok(out.write_all(b"text")?)).unwrap();
+        assert_eq!(whole, b"text");
+    }
 }

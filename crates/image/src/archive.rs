@@ -3,6 +3,7 @@
 //! Layers come in any order and before the manifest that names them, so each is read as it comes, and what belongs
 //! to the image is found out at the end ([`crate::assemble`]). Runs inside the worker.
 
+use std::collections::HashSet;
 use std::io::{self, Cursor, Read};
 
 use haechi_core::inventory::ProblemKind;
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, EntryType};
 
-use crate::builder::{Builder, Tools};
+use crate::assemble::{missing, problem};
+use crate::builder::{self, Tools};
 use crate::decode::{self, Compression};
 use crate::hash::hex;
 use crate::layer::LayerScan;
@@ -43,14 +45,15 @@ pub enum Item {
     Stop(ProblemKind, String),
 }
 
-/// Reads an archive, and gives each item to `emit`. `known` are digests of layers that need no reading.
+/// Reads an archive, and gives each item to `emit`. `known` are digests of layers that need no
+/// looking into; that they are what their names say is still made sure of.
 ///
 /// # Errors
 /// Nobody takes the items any more.
 pub fn read(
     source: impl Read,
     tools: &Tools,
-    known: &[String],
+    known: &HashSet<String>,
     mut emit: impl FnMut(Item) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     let (read, digests) =
@@ -68,7 +71,7 @@ pub fn read(
 fn entries(
     bytes: &mut dyn Read,
     tools: &Tools,
-    known: &[String],
+    known: &HashSet<String>,
     emit: &mut dyn FnMut(Item) -> io::Result<()>,
 ) -> io::Result<Result<(), Stop>> {
     let mut archive = Archive::new(bytes);
@@ -102,9 +105,20 @@ fn entries(
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {}
             _ => continue,
         }
-        let digest = digest_of(&place);
-        if let Some(digest) = digest.as_ref().filter(|d| known.contains(d)) {
-            emit(Item::Known(place, digest.clone()))?;
+        let digest = named_digest(&place);
+        if let Some(digest) = digest.as_ref().filter(|digest| known.contains(*digest)) {
+            // A name is no proof: what lies under it may be something else than what was read before.
+            match digest_of(&mut entry) {
+                Ok(true_digest) if true_digest == *digest => {
+                    emit(Item::Known(place, digest.clone()))?;
+                }
+                Ok(_) => {
+                    let detail = "its content is not what its name says".to_owned();
+                    let scan = missing(&place, ProblemKind::Corrupt, detail);
+                    emit(Item::Layer(place, Box::new(scan)))?;
+                }
+                Err(error) => return Ok(Err(error.into())),
+            }
             continue;
         }
         let size = entry.size();
@@ -135,9 +149,22 @@ fn entries(
 }
 
 /// The digest that a path of an OCI layout names: `blobs/sha256/HEX`.
-fn digest_of(path: &str) -> Option<String> {
+fn named_digest(path: &str) -> Option<String> {
     let (algorithm, hex) = path.strip_prefix("blobs/")?.split_once('/')?;
     Some(format!("{algorithm}:{hex}"))
+}
+
+/// The digest of what is left of an entry.
+fn digest_of(entry: &mut impl Read) -> io::Result<String> {
+    let mut sha = Sha256::new();
+    let mut step = vec![0; 64 << 10];
+    loop {
+        let count = entry.read(&mut step)?;
+        if count == 0 {
+            return Ok(format!("sha256:{}", hex(&sha.finalize())));
+        }
+        sha.update(step.get(..count).unwrap_or_default());
+    }
 }
 
 /// Whether bytes are a layer: compressed, or a tar, or an empty tar (only zeros).
@@ -161,9 +188,7 @@ fn is_old_tar(start: &[u8]) -> bool {
 /// Reads one layer, compressed or not.
 pub fn layer(source: impl Read, place: &str, tools: &Tools) -> LayerScan {
     let (mut scan, digests) = decode::decoded(source, true, |bytes| {
-        let mut builder = Builder::new(tools);
-        tarball::read(bytes, place, &mut builder);
-        builder.finish()
+        builder::layer(tools, |builder| tarball::read(bytes, place, builder))
     });
     match digests {
         Ok(digests) => {
@@ -175,12 +200,51 @@ pub fn layer(source: impl Read, place: &str, tools: &Tools) -> LayerScan {
             // The archive's own reader may not have come to where the stream breaks.
             let stop = Stop::from(error);
             if scan.problems.iter().all(|p| p.affects.is_empty()) {
-                let mut builder = Builder::new(tools);
-                let affects = haechi_core::inventory::Part::ALL;
-                builder.problem(stop.kind, place, stop.detail, &affects);
-                scan.problems.extend(builder.finish().problems);
+                scan.problems.push(problem(stop.kind, place, stop.detail));
             }
         }
     }
     scan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut out = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_cksum();
+            out.append_data(&mut header, path, *content).unwrap();
+        }
+        out.into_inner().unwrap()
+    }
+
+    fn items(archive: &[u8], known: &[&str]) -> Vec<Item> {
+        let tools = crate::worker::tools(None, false).unwrap();
+        let known = known.iter().map(|digest| (*digest).to_owned()).collect();
+        let mut items = Vec::new();
+        read(archive, &tools, &known, |item| {
+            items.push(item);
+            Ok(())
+        })
+        .unwrap();
+        items
+    }
+
+    #[test]
+    fn a_known_layer_is_passed_over_only_if_it_is_what_its_name_says() {
+        let layer = tar_of(&[("etc/hostname", b"a")]);
+        let sum = hex(&Sha256::digest(&layer));
+        let (path, digest) = (format!("blobs/sha256/{sum}"), format!("sha256:{sum}"));
+        let known = items(&tar_of(&[(&path, &layer)]), &[&digest]);
+        assert_eq!(known, [Item::Known(path.clone(), digest.clone())]);
+        let other = tar_of(&[("etc/hostname", b"b")]);
+        match items(&tar_of(&[(&path, &other)]), &[&digest]).as_slice() {
+            [Item::Layer(_, layer)] => assert_eq!(layer.problems[0].kind, ProblemKind::Corrupt),
+            other => panic!("{other:?}"),
+        }
+    }
 }

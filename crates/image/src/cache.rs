@@ -3,6 +3,7 @@
 //! A file that cannot be read counts as not there: the layer is read again. It promises no more than that what it
 //! gives was once written by this Haechi with these rules.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ const VERSION: u32 = 2;
 const SIZE_MAX: u64 = 1 << 30;
 /// Largest unpacked entry.
 const ENTRY_MAX: usize = 1 << 30;
+/// Most layers that are listed: a worker's order holds them.
+const LIST_MAX: usize = 20_000;
 /// Fast, and a fourth of the size.
 const LEVEL: i32 = 3;
 
@@ -68,6 +71,15 @@ impl Cache {
     /// Whether a layer is known.
     pub fn has(&self, diff_id: &str) -> bool {
         self.path(diff_id).is_some_and(|path| path.exists())
+    }
+
+    /// Digests of layers that are known; not all, if there are very many.
+    pub fn list(&self) -> HashSet<String> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return HashSet::new() };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let end = format!(".{}", self.key);
+        let digests = names.filter_map(|name| Some(name.strip_suffix(&end)?.replacen('-', ":", 1)));
+        digests.filter(|digest| is_digest(digest)).take(LIST_MAX).collect()
     }
 
     /// Keeps a layer. One that was not read to its end is not kept.

@@ -12,6 +12,8 @@ use crate::hash::hex;
 
 /// Bytes handed over at once.
 const BLOCK: usize = 256 << 10;
+/// Bytes that tell a compression.
+const MAGIC: usize = 4;
 /// Blocks that may wait.
 const BLOCKS: usize = 8;
 /// Most bytes that come out of one layer. The largest honest layers (machine learning) are some 20 GB.
@@ -97,19 +99,32 @@ pub fn head(source: &mut impl Read, wanted: usize) -> io::Result<Vec<u8>> {
 /// Passes the uncompressed bytes of `source` to `consume`, which runs in another thread, and gives its result with the
 /// digests of everything.
 ///
-/// What `consume` leaves unread is read to the end all the same, for the digests. With `digest` false none are computed.
+/// What `consume` leaves unread is read to the end all the same, for the digests. With `digest` false none are computed,
+/// and what is not compressed is not handed over but read right here.
 /// A stream that is broken, ends too early or is a bomb is an error in the second part, and an error of the reader.
 pub fn decoded<R: Read, T: Send>(
-    source: R,
+    mut source: R,
     digest: bool,
     consume: impl FnOnce(&mut dyn Read) -> T + Send,
 ) -> (T, io::Result<Digests>) {
+    let start = match head(&mut source, MAGIC) {
+        Ok(start) => start,
+        Err(error) => {
+            let same = io::Error::new(error.kind(), error.to_string());
+            return (consume(&mut Broken(Some(same))), Err(error));
+        }
+    };
+    let compression = Compression::of(&start);
+    let mut source = Cursor::new(start).chain(source);
+    if compression == Compression::None && !digest {
+        return (consume(&mut source), Ok(Digests::default()));
+    }
     let (sender, receiver) = sync_channel(BLOCKS);
     std::thread::scope(|scope| {
         let consumer = scope.spawn(move || {
             consume(&mut Blocks { receiver, block: Cursor::new(Vec::new()), ended: false })
         });
-        let digests = pump(source, digest, &sender);
+        let digests = pump(source, compression, digest, &sender);
         let last = match &digests {
             Ok(_) => Ok(Vec::new()),
             Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
@@ -126,14 +141,13 @@ pub fn decoded<R: Read, T: Send>(
 
 /// Decompresses into blocks until the end.
 fn pump<R: Read>(
-    mut source: R,
+    source: R,
+    compression: Compression,
     digest: bool,
     sender: &SyncSender<io::Result<Vec<u8>>>,
 ) -> io::Result<Digests> {
-    let start = head(&mut source, 4)?;
-    let compression = Compression::of(&start);
     let packed = compression != Compression::None;
-    let mut raw = Tap::new(Cursor::new(start).chain(source), digest && packed);
+    let mut raw = Tap::new(source, digest && packed);
     let mut plain = Tap::new(open(&mut raw, compression)?, digest);
     let mut listening = true;
     loop {
@@ -179,6 +193,15 @@ fn open<'r, R: Read>(
             Box::new(Bounded::new(decoder, |d| d.get_ref().get_ref().passed))
         }
     })
+}
+
+/// A source that could not even be begun.
+struct Broken(Option<io::Error>);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Counts compressed bytes.

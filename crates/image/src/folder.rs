@@ -5,13 +5,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use haechi_core::inventory::{Part, ProblemKind};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 
-use crate::builder::{Builder, Tools};
+use crate::builder::{self, Builder, Tools};
 use crate::layer::{LayerScan, NodeKind};
 use crate::path::{self, PATH_MAX};
 use crate::reader::Meta;
@@ -19,6 +19,9 @@ use crate::tarball::Stop;
 
 /// Deepest folder. Each level holds one descriptor.
 const DEPTH_MAX: usize = 100;
+
+/// Where the kernel keeps the capabilities of a file: capabilities(7), xattr(7).
+const CAPABILITY: &str = "security.capability";
 
 /// Opens the folder, before the sandbox closes.
 ///
@@ -30,12 +33,12 @@ pub fn open(path: &Path) -> io::Result<OwnedFd> {
 
 /// Reads everything below the folder, or only what lies on the way to and below these paths.
 pub fn read(root: OwnedFd, only: &[String], tools: &Tools) -> LayerScan {
-    let mut builder = Builder::new(tools);
-    if let Err(stop) = walk(root, only, &mut builder) {
-        let detail = format!("the folder was read up to here: {}", stop.detail);
-        builder.problem(stop.kind, "", detail, &Part::ALL);
-    }
-    builder.finish()
+    builder::layer(tools, |builder| {
+        if let Err(stop) = walk(root, only, builder) {
+            let detail = format!("the folder was read up to here: {}", stop.detail);
+            builder.problem(stop.kind, "", detail, &Part::ALL);
+        }
+    })
 }
 
 struct Level {
@@ -93,10 +96,20 @@ fn walk(root: OwnedFd, only: &[String], builder: &mut Builder<'_>) -> Result<(),
         match kind {
             FileType::RegularFile => {
                 let opened = opened(level.folder.as_fd(), &name, OFlags::NONBLOCK);
-                match opened.and_then(|file| builder.file(&meta, &mut File::from(file))) {
-                    Ok(()) => {}
-                    // The file was cut while it was read.
-                    Err(error) => unread(builder, &path, &error),
+                let read = opened.and_then(|file| {
+                    match has_attribute(file.as_fd(), CAPABILITY) {
+                        Ok(false) => {}
+                        Ok(true) => builder.capable(path.clone()),
+                        Err(error) => {
+                            let detail = format!("its capabilities cannot be read: {error}");
+                            builder.problem(ProblemKind::Absent, &path, detail, &[Part::Files]);
+                        }
+                    }
+                    builder.file(&meta, &mut File::from(file))
+                });
+                if let Err(error) = read {
+                    // The file was cut while it was read, or it may not be read.
+                    unread(builder, &path, &error);
                 }
             }
             FileType::Directory => {
@@ -145,10 +158,20 @@ fn is_on_way(path: &str, wanted: &str) -> bool {
     below(wanted, path) || below(path, wanted)
 }
 
-fn opened(folder: std::os::fd::BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+fn opened(folder: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | flags;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     Ok(rustix::fs::openat2(folder, name, flags, Mode::empty(), resolve)?)
+}
+
+/// Whether a file has an extended attribute, whatever its value; on a file system without any it has none.
+fn has_attribute(file: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    use rustix::io::Errno;
+    match rustix::fs::fgetxattr_query(file, name) {
+        Ok(size) => Ok(size > 0),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn unread(builder: &mut Builder<'_>, path: &str, error: &io::Error) {
@@ -162,5 +185,52 @@ fn meta<'p>(path: &'p str, stat: &Stat) -> Meta<'p> {
         uid: u64::from(stat.st_uid),
         gid: u64::from(stat.st_gid),
         size: u64::try_from(stat.st_size).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(folder: &Path) -> LayerScan {
+        let tools = crate::worker::tools(None, false).unwrap();
+        read(open(folder).unwrap(), &[], &tools)
+    }
+
+    #[test]
+    fn an_attribute_is_seen_whatever_its_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "text").unwrap();
+        let file = File::open(&path).unwrap();
+        assert!(!has_attribute(file.as_fd(), "user.haechi").unwrap());
+        let flags = rustix::fs::XattrFlags::empty();
+        match rustix::fs::fsetxattr(&file, "user.haechi", b"\x01\0", flags) {
+            // Not every file system keeps them.
+            Err(rustix::io::Errno::OPNOTSUPP) => {}
+            other => {
+                other.unwrap();
+                assert!(has_attribute(file.as_fd(), "user.haechi").unwrap());
+            }
+        }
+        assert!(has_attribute(file.as_fd(), "no-namespace").is_ok_and(|has| !has));
+    }
+
+    #[test]
+    fn capabilities_are_read_from_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["ping", "cat"] {
+            std::fs::write(folder.path().join(name), "text").unwrap();
+        }
+        // vfs_cap_data, revision 2: effective, CAP_NET_RAW permitted.
+        let mut value = [0_u8; 20];
+        value[..8].copy_from_slice(&[1, 0, 0, 2, 0, 0x20, 0, 0]);
+        let path = folder.path().join("ping");
+        let flags = rustix::fs::XattrFlags::empty();
+        let set = rustix::fs::setxattr(&path, CAPABILITY, &value, flags);
+        let expected: &[&str] = if set.is_ok() { &["ping"] } else { &[] };
+        let scan = scan(folder.path());
+        assert_eq!(scan.capable, expected);
+        assert!(scan.problems.is_empty(), "{:?}", scan.problems);
     }
 }

@@ -13,6 +13,7 @@ pub mod blobs;
 pub mod builder;
 pub mod cache;
 pub mod config;
+pub mod content;
 pub mod dangers;
 pub mod decode;
 pub mod folder;

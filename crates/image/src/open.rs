@@ -4,6 +4,7 @@
 //! image whose worker ends unexpectedly is still a result, with the problem that says so; only what is no image at all
 //! is an error.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -100,7 +101,39 @@ pub async fn archive(
     known: Vec<String>,
     options: &Options,
 ) -> Result<Scan, ScanError> {
-    match contents(source, known, options).await?.assemble(wanted, &options.platform) {
+    let known = known.into_iter().collect();
+    assembled(contents(Input::Archive, source, known, options).await?, place, wanted, options)
+}
+
+/// An archive of images in a file. The worker reads it by itself, and layers that are known are not looked into again.
+///
+/// # Errors
+/// The file cannot be read, it is no archive of images, or `wanted` is not in it.
+pub async fn archive_file(
+    path: &Path,
+    wanted: Option<&str>,
+    options: &Options,
+) -> Result<Scan, ScanError> {
+    let place = path.display().to_string();
+    let io = |source| ScanError::Io { place: place.clone(), source };
+    let file = tokio::fs::File::open(path).await.map_err(io)?;
+    let real = std::fs::canonicalize(path).ok().filter(|real| real.is_file());
+    let known = options.cache.as_ref().map(Cache::list).unwrap_or_default();
+    let contents = match real.filter(|real| real.to_str().is_some()) {
+        Some(real) => contents(Input::File(real), tokio::io::empty(), known, options).await?,
+        // A pipe, or a name that an order cannot hold.
+        None => contents(Input::Archive, file, known, options).await?,
+    };
+    assembled(contents, &place, wanted, options)
+}
+
+fn assembled(
+    contents: Contents,
+    place: &str,
+    wanted: Option<&str>,
+    options: &Options,
+) -> Result<Scan, ScanError> {
+    match contents.assemble(wanted, &options.platform) {
         Ok(image) => {
             let subject = ScanSubject {
                 kind: "image".into(),
@@ -126,7 +159,10 @@ pub async fn archive_layers(
     place: &str,
     options: &Options,
 ) -> Result<Vec<LayerScan>, ScanError> {
-    match contents(source, Vec::new(), options).await?.assemble(None, &options.platform) {
+    match contents(Input::Archive, source, HashSet::new(), options)
+        .await?
+        .assemble(None, &options.platform)
+    {
         Ok(image) => Ok(image.layers),
         Err(NoImage::Invalid(why)) => Err(ScanError::NoImage { place: place.to_owned(), why }),
         Err(NoImage::Stopped(kind, why)) => Ok(vec![missing(place, kind, why)]),
@@ -134,11 +170,12 @@ pub async fn archive_layers(
 }
 
 async fn contents(
+    input: Input,
     source: impl AsyncRead + Unpin + Send,
-    known: Vec<String>,
+    known: HashSet<String>,
     options: &Options,
 ) -> Result<Contents, ScanError> {
-    let work = work(Input::Archive, known, source, options).await?;
+    let work = work(input, known, source, options).await?;
     let mut contents = Contents::default();
     for item in work.items {
         if let (Item::Layer(_, layer), Some(cache)) = (&item, &options.cache) {
@@ -207,7 +244,7 @@ pub async fn layer(
     source: impl AsyncRead + Unpin + Send,
     options: &Options,
 ) -> Result<LayerScan, ScanError> {
-    let work = work(input, Vec::new(), source, options).await?;
+    let work = work(input, HashSet::new(), source, options).await?;
     let found = work.items.into_iter().find_map(|item| match item {
         Item::Layer(_, layer) => Some(*layer),
         _ => None,
@@ -238,7 +275,7 @@ fn keep(cache: &Cache, layer: &LayerScan) {
 /// Runs one worker over one source.
 async fn work(
     input: Input,
-    known: Vec<String>,
+    known: HashSet<String>,
     source: impl AsyncRead + Unpin + Send,
     options: &Options,
 ) -> Result<Work, ScanError> {
@@ -248,14 +285,16 @@ async fn work(
         lock_files: options.lock_files,
         yara: options.yara.clone(),
         known,
-        // Two threads share the work.
-        seconds: options.timeout.as_secs().saturating_mul(2).max(2),
+        // Several threads share the work.
+        seconds: options.timeout.as_secs().saturating_mul(4).max(4),
     };
     let mut line = serde_json::to_vec(&order).map_err(|e| ScanError::Worker(e.into()))?;
     line.push(b'\n');
     let mut child = Command::new(&options.program)
         .arg(worker::COMMAND)
         .env_clear()
+        // The C library's memory pools for each thread would keep what other threads have freed.
+        .env("MALLOC_ARENA_MAX", "1")
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

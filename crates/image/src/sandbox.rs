@@ -100,6 +100,7 @@ fn filter(folder: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     if folder {
         // Only a folder is walked; a kernel without Landlock still opens nothing else for the other inputs.
         calls.extend([
+            libc::SYS_fgetxattr,
             libc::SYS_getdents64,
             libc::SYS_newfstatat,
             libc::SYS_openat2,

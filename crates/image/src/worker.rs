@@ -1,10 +1,12 @@
 //! The worker: the only process that reads bytes of an image, and how the parent talks to it.
 //!
 //! The parent starts its own program as `haechi image-worker`. First comes one line of JSON on its stdin, the
-//! [`Order`]; then, unless a folder is read, the bytes. On its stdout come [`Item`]s, each with its length before it. The
+//! [`Order`]; then, unless a folder or file is read, the bytes. On its stdout come [`Item`]s, each with its length before it. The
 //! worker shuts itself in ([`crate::sandbox`]) before it reads the first byte: no file, no network, limited memory
 //! and time. It keeps nothing.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -35,7 +37,7 @@ pub struct Order {
     /// The site's folder of YARA rules.
     pub yara: Option<PathBuf>,
     /// Digests of layers that need no reading.
-    pub known: Vec<String>,
+    pub known: HashSet<String>,
     /// Seconds of processor time.
     pub seconds: u64,
 }
@@ -45,6 +47,8 @@ pub struct Order {
 pub enum Input {
     /// An archive of images.
     Archive,
+    /// An archive of images in this file.
+    File(PathBuf),
     /// One layer.
     Layer,
     /// None: this folder is read.
@@ -65,8 +69,17 @@ pub fn main() -> io::Result<()> {
         Input::Folder(path) => Some(folder::open(path)?),
         _ => None,
     };
+    let file = match &order.input {
+        Input::File(path) => Some(File::open(path)?),
+        _ => None,
+    };
     sandbox::enter(order.seconds, folder.as_ref())?;
     let mut out = BufWriter::with_capacity(1 << 18, io::stdout());
+    if let Some(file) = file {
+        let file = BufReader::with_capacity(1 << 18, file);
+        archive::read(file, &tools, &order.known, |item| send(&mut out, &item))?;
+        return out.flush();
+    }
     match (&order.input, folder) {
         (Input::Folder(path), Some(folder)) => {
             let layer = folder::read(folder, &order.only, &tools);

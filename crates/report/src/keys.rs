@@ -279,6 +279,8 @@ keys! {
     RECORDS = "image.records";
     RECORDS_BROKEN = "image.records.broken";
     TOO_OLD = "image.too-old";
+    PARTIAL = "image.partial";
+    DECLARED_COMPLETE = "image.declared-complete";
     IMAGE_LIST = "image.list";
     IMAGE_LIST_NONE = "image.list.none";
     OPEN = "image.open";

@@ -170,6 +170,34 @@ fn what_is_left_out_is_counted_and_programs_get_everything() {
 }
 
 #[test]
+fn sarif_and_csv_tell_of_files_and_settings() {
+    let sarif: serde_json::Value =
+        serde_json::from_str(&text(&bad(), ImageFormat::Sarif, Lang::En, &plain(0))).unwrap();
+    let run = &sarif["runs"][0];
+    let csv = text(&bad(), ImageFormat::Csv, Lang::En, &plain(0));
+    for (kind, level, place, words) in [
+        ("weak-source", "error", "etc/apt/sources.list:3", "[trusted=yes]"),
+        ("changed-file", "warning", "usr/bin/curl", ": curl"),
+        ("setid-file", "warning", "usr/bin/su", "4755 0:0 · util-linux"),
+        ("writable-file", "warning", "app/uploads", "0777 0:0"),
+    ] {
+        let is_it = |result: &&serde_json::Value| {
+            result["ruleId"] == format!("image/{kind}")
+                && result["locations"][0]["logicalLocations"][0]["name"] == place
+        };
+        let result = run["results"].as_array().unwrap().iter().find(is_it).unwrap();
+        assert_eq!(result["level"], level, "{kind}");
+        let message = result["message"]["text"].as_str().unwrap();
+        assert!(message.contains(words) && message.contains(place), "{message}");
+        let rule = &run["tool"]["driver"]["rules"][result["ruleIndex"].as_u64().unwrap() as usize];
+        let about = rule["shortDescription"]["text"].as_str().unwrap();
+        assert!(!about.contains(words), "the rule is about one file: {about}");
+        let is_line = |line: &str| line.starts_with(&format!("{kind},")) && line.contains(place);
+        assert!(csv.lines().any(is_line), "{kind} is missing:\n{csv}");
+    }
+}
+
+#[test]
 fn a_hundred_bad_images_fit_in_a_page() {
     let images: Vec<_> =
         (0..100).map(|n| large(&format!("registry.example.com/{n}:1"), 1000)).collect();

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use haechi_core::vulnerability::{DataSource, Epss, Exploited};
+use haechi_core::vulnerability::{Completeness, DataSource, Epss, Exploited};
 use jiff::{Timestamp, ToSpan};
 
 use self::store::{Kind, Store};
@@ -23,6 +23,7 @@ mod sort;
 mod store;
 mod update;
 mod web;
+mod whole;
 
 pub use bundle::{
     Manifest, ManifestFile, Trust, export, import, keygen, signing_key, verifying_key,
@@ -84,6 +85,10 @@ pub struct SourceStatus {
     pub age_days: Option<i64>,
     /// Whether it is older than allowed, or its age is unknown.
     pub too_old: bool,
+    /// Whether it holds all that its publisher publishes.
+    pub completeness: Completeness,
+    /// Why it looks partial, in words that go on after its name; empty if nothing does.
+    pub shortfall: String,
 }
 
 /// All sources of a folder, open for reading.
@@ -106,6 +111,7 @@ impl Database {
             match Store::open(&path) {
                 Ok(store) => {
                     let age_days = age(&store.meta, freshness.now);
+                    let (completeness, shortfall) = completeness(&store.meta);
                     let status = SourceStatus {
                         name: store.meta.name.clone(),
                         path,
@@ -114,6 +120,8 @@ impl Database {
                         meta: store.meta.clone(),
                         age_days,
                         too_old: age_days.is_none_or(|days| days > freshness.age_days_max),
+                        completeness,
+                        shortfall,
                     };
                     this.stores.push((store, status));
                 }
@@ -131,6 +139,8 @@ impl Database {
                         meta: Meta::default(),
                         age_days: None,
                         too_old: true,
+                        completeness: Completeness::Partial,
+                        shortfall: String::new(),
                     });
                 }
             }
@@ -240,6 +250,16 @@ impl Lookup for Database {
     }
 }
 
+/// Whether a source holds all that its publisher publishes, and why it looks partial, in words that go on after its
+/// name; empty if nothing does.
+pub fn completeness(meta: &Meta) -> (Completeness, String) {
+    match (whole::shortfall(meta), meta.declared_complete) {
+        (None, _) => (Completeness::Plausible, String::new()),
+        (Some(why), true) => (Completeness::Declared, why),
+        (Some(why), false) => (Completeness::Partial, why),
+    }
+}
+
 fn data_source(status: &SourceStatus) -> DataSource {
     let meta = &status.meta;
     DataSource {
@@ -249,6 +269,8 @@ fn data_source(status: &SourceStatus) -> DataSource {
         fetched_at: meta.fetched_at.clone(),
         data_at: meta.data_at.clone(),
         too_old: status.too_old,
+        completeness: status.completeness,
+        shortfall: status.shortfall.clone(),
     }
 }
 

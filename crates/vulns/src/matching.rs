@@ -1,7 +1,7 @@
 //! Which packages of a scan are vulnerable: [`assess`].
 //!
 //! It promises that every package is decided or named in [`Assessment::undecided`] with the cause: a feed that is
-//! missing or too old, a distribution without one, a version that its rules do not read. A flaw appears once for each
+//! missing, partial or too old, a distribution without one, a version that its rules do not read. A flaw appears once for each
 //! package that has it. What was set aside (VEX, policy, a distribution that answers for its own build of a language's
 //! package) is in [`Assessment::suppressed`] with the reason.
 //!
@@ -24,7 +24,9 @@ use std::rc::Rc;
 
 use haechi_core::finding::Cause;
 use haechi_core::inventory::{Package, PackageKind, Scan};
-use haechi_core::vulnerability::{Assessment, DataSource, Suppressed, Undecided, Vulnerability};
+use haechi_core::vulnerability::{
+    Assessment, Completeness, DataSource, Suppressed, Undecided, Vulnerability,
+};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -99,7 +101,8 @@ fn key(entry: &Vulnerability) -> (&str, &str, &str, &str) {
 #[derive(Clone)]
 struct Known {
     any: bool,
-    too_old: Option<String>,
+    /// Why its data proves nothing by saying nothing.
+    doubts: Vec<(Cause, String)>,
 }
 
 struct Matcher<'a> {
@@ -200,9 +203,7 @@ impl<'a> Matcher<'a> {
         let mut judged: Vec<Judged> = Vec::new();
         let mut doubts = Vec::new();
         for (order, ecosystem) in &ecosystems {
-            if let Some(old) = self.known(ecosystem).too_old {
-                doubts.push((Cause::DataTooOld, old));
-            }
+            doubts.extend(self.known(ecosystem).doubts);
             let before = judged.len();
             for subject in &subjects {
                 for record in self.records(ecosystem, &subject.name)? {
@@ -245,13 +246,13 @@ impl<'a> Matcher<'a> {
             let why = "no package owns it, and no product name (CPE) is known for it".to_owned();
             return Ok(Decision::not(Cause::NeedsDatabase, why));
         }
-        let nvd: Vec<&DataSource> =
-            self.sources.iter().filter(|source| source.name.starts_with("nvd")).collect();
+        let nvd: Vec<DataSource> =
+            self.sources.iter().filter(|s| s.name.starts_with("nvd")).cloned().collect();
         if nvd.is_empty() {
             let why = "the database has no feed `nvd`; `haechi db update` fetches it".to_owned();
             return Ok(Decision::not(Cause::NeedsDatabase, why));
         }
-        let doubts = nvd.iter().filter(|source| source.too_old).map(|s| too_old(s)).collect();
+        let doubts = doubts(&nvd);
         let mut judged = Vec::new();
         let mut used = String::new();
         for (vendor, product, stated) in names {
@@ -284,14 +285,12 @@ impl<'a> Matcher<'a> {
     ) -> Result<(), LookupError> {
         // More names than this in one message help nobody; how many there are is said.
         const NAMED_MAX: usize = 10;
-        let mut found = false;
         for flaw in &decision.merged.flaws {
             let Some(entry) =
                 self.facts.describe(package, flaw, &decision, self.scan.distro.as_ref())?
             else {
                 continue;
             };
-            found = true;
             match self.set_aside(package, &entry, owner) {
                 Some(reason) => self.out.suppressed.push((entry, reason)),
                 None => self.out.vulnerabilities.push(entry),
@@ -310,11 +309,8 @@ impl<'a> Matcher<'a> {
             let detail = format!("cannot be compared with {}{more} ({why})", names.join(", "));
             self.undecided(package, Cause::Missing, detail);
         }
+        // Also of a package in which something was found: it may be harmless or set aside, and what is missing not.
         for (cause, detail) in decision.doubts {
-            // What old data finds is there; only that it finds nothing proves nothing.
-            if cause == Cause::DataTooOld && found {
-                continue;
-            }
             self.undecided(package, cause, detail);
         }
         Ok(())
@@ -396,10 +392,7 @@ impl<'a> Matcher<'a> {
             return known.clone();
         }
         let sources = self.data.sources_of(ecosystem);
-        let known = Known {
-            any: self.data.knows(ecosystem),
-            too_old: sources.iter().find(|source| source.too_old).map(|source| too_old(source).1),
-        };
+        let known = Known { any: self.data.knows(ecosystem), doubts: doubts(&sources) };
         self.known.insert(ecosystem.to_owned(), known.clone());
         known
     }
@@ -415,6 +408,29 @@ impl<'a> Matcher<'a> {
             })
             .clone()
     }
+}
+
+/// Why sources that speak for the same packages prove nothing by saying nothing.
+///
+/// One that is old is enough: what it has not heard of yet, another one need not know either. But one that is whole
+/// is enough against any that are partial, because all that speak for one ecosystem are made of the same list: OSV's
+/// Debian of the tracker, its Alpine, Wolfi and Chainguard of their secdb.
+fn doubts(sources: &[DataSource]) -> Vec<(Cause, String)> {
+    let mut doubts: Vec<(Cause, String)> =
+        sources.iter().find(|source| source.too_old).map(too_old).into_iter().collect();
+    if sources.iter().all(|source| source.completeness == Completeness::Partial) {
+        doubts.extend(sources.first().map(partial));
+    }
+    doubts
+}
+
+fn partial(source: &DataSource) -> (Cause, String) {
+    let why = format!(
+        "the feed `{}` {}, so that it knows nothing about a package proves nothing; `haechi db update` fetches all of \
+         it, and `haechi db update --from … --complete` declares one complete that was cut on purpose",
+        source.name, source.shortfall
+    );
+    (Cause::NeedsDatabase, why)
 }
 
 fn too_old(source: &DataSource) -> (Cause, String) {

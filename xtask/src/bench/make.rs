@@ -26,7 +26,7 @@ pub fn debian(folder: &Path) -> Result<Option<PathBuf>> {
         say("The Debian image needs root and the program debootstrap: it is not measured.");
         return Ok(None);
     }
-    let root = folder.join("debian.new");
+    let root = folder.join("debian.root");
     if root.exists() {
         bail!(
             "{} is left of an earlier run: unmount what is mounted below it and remove it",

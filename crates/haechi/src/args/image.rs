@@ -19,6 +19,12 @@ pub enum Image {
     Mark(ImageMark),
     /// Take the mark away again
     Unmark(ImageMark),
+    /// Which references were marked and unmarked, when and why
+    Marks {
+        /// Format
+        #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
+        format: ListFormat,
+    },
 }
 
 /// Where the image is. One of these.
@@ -172,6 +178,9 @@ pub enum Db {
         /// Only these sources (may be repeated), as `osv/npm`, `nvd`, `kev`
         #[arg(long, env = "HAECHI_DB_SOURCES", value_name = "NAME", value_delimiter = ',')]
         source: Vec<String>,
+        /// Declare that what comes from there is complete, though it may look partial
+        #[arg(long, env = "HAECHI_DB_COMPLETE", requires = "from")]
+        complete: bool,
     },
     /// Sources in the database, and how old they are
     Status {

@@ -1,11 +1,12 @@
 //! `haechi db`: bring the vulnerability database up to date, show it, and carry it into a closed network.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
 
 use haechi_core::text::visible;
+use haechi_core::vulnerability::Completeness;
 use haechi_vulns::db::{self, Database, Freshness, Origin, Outcome, Plan, Progress};
 use jiff::Timestamp;
 
@@ -21,7 +22,9 @@ pub fn folder(setting: &Setting) -> PathBuf {
 
 pub async fn run(command: &Db, setting: &Setting) -> anyhow::Result<u8> {
     match command {
-        Db::Update { from, source } => update(from.as_deref(), source, setting).await,
+        Db::Update { from, source, complete } => {
+            update(from.as_deref(), source, *complete, setting).await
+        }
         Db::Status { format } => status(*format, setting),
         Db::Export { bundle, key } => {
             let key = key
@@ -86,7 +89,12 @@ fn failure(error: db::DbError) -> anyhow::Error {
     Failure::Store(error.to_string()).into()
 }
 
-async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyhow::Result<u8> {
+async fn update(
+    from: Option<&str>,
+    only: &[String],
+    complete: bool,
+    setting: &Setting,
+) -> anyhow::Result<u8> {
     let origin = match from {
         None => Origin::Publishers,
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
@@ -97,6 +105,7 @@ async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyho
     let plan = Plan {
         origin,
         only: only.to_vec(),
+        complete,
         nvd_api_key: std::env::var("HAECHI_NVD_API_KEY").ok().filter(|key| !key.is_empty()),
         now: Timestamp::now(),
     };
@@ -130,6 +139,10 @@ async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyho
             if broken > 0 {
                 writeln!(out, "  {}", setting.text("db-broken", &values))?;
             }
+            if let Some(meta) = &source.meta {
+                let (completeness, shortfall) = db::completeness(meta);
+                whole(out, &source.name, completeness, &shortfall, setting)?;
+            }
         }
         Ok(())
     })?;
@@ -159,6 +172,22 @@ async fn update(from: Option<&str>, only: &[String], setting: &Setting) -> anyho
         setting.note("db-unrecognised", &values);
     }
     Ok(if failed { exit::COULD_NOT_VERIFY } else { exit::CLEAN })
+}
+
+/// Says that a source looks partial, if it does.
+fn whole(
+    out: &mut dyn Write,
+    name: &str,
+    completeness: Completeness,
+    why: &str,
+    setting: &Setting,
+) -> anyhow::Result<()> {
+    let key = match completeness {
+        Completeness::Plausible => return Ok(()),
+        Completeness::Declared => "db-declared",
+        Completeness::Partial => "db-partial",
+    };
+    Ok(writeln!(out, "  {}", setting.text(key, &[("name", name), ("why", why)]))?)
 }
 
 /// How far an update is, on a terminal.
@@ -210,7 +239,9 @@ fn status(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
         return Ok(exit::COULD_NOT_VERIFY);
     };
     let sources = database.status();
-    let bad = sources.iter().any(|s| s.too_old || s.error.is_some());
+    let bad = sources
+        .iter()
+        .any(|s| s.too_old || s.error.is_some() || s.completeness == Completeness::Partial);
     output::stdout(|out| {
         if format == ListFormat::Json {
             let list: Vec<serde_json::Value> = sources
@@ -225,6 +256,8 @@ fn status(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
                         "data_at": s.meta.data_at,
                         "age_days": s.age_days,
                         "too_old": s.too_old,
+                        "completeness": s.completeness,
+                        "shortfall": s.shortfall,
                         "error": s.error,
                     })
                 })
@@ -250,6 +283,14 @@ fn status(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
                 ],
             );
             writeln!(out, "{line}")?;
+            if s.error.is_some() {
+                continue;
+            }
+            if s.meta.broken > 0 {
+                let values = [("name", &*s.name), ("broken", &*s.meta.broken.to_string())];
+                writeln!(out, "  {}", setting.text("db-broken", &values))?;
+            }
+            whole(out, &s.name, s.completeness, &s.shortfall, setting)?;
         }
         Ok(())
     })?;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use haechi_core::inventory::Scan;
 use haechi_core::verdict::{ImageReport, Safety};
 use haechi_core::vulnerability::Rating;
-use haechi_examine::engine;
+use haechi_examine::engine::{self, EngineError};
 use haechi_facts::engine::http::HttpApi;
 use haechi_facts::root::Root;
 use haechi_image::cache::Cache;
 use haechi_image::dangers::{malware::Rules, secrets::Detectors};
 use haechi_image::layout::Layout;
-use haechi_image::open::{self, Options};
+use haechi_image::open::{self, Options, ScanError};
 use haechi_image::registry::Registry;
 use haechi_image::{pull, registry, sbom};
 use haechi_report::image::ImageFormat;
@@ -38,6 +38,7 @@ pub async fn run(command: &Image, setting: &Setting) -> anyhow::Result<u8> {
         Image::List(args) => super::images::list(args, setting).await,
         Image::Mark(args) => super::images::mark(args, setting).await,
         Image::Unmark(args) => super::images::unmark(args, setting).await,
+        Image::Marks { format } => super::marks::list(*format, setting).await,
     }
 }
 
@@ -203,7 +204,7 @@ fn counts_lock_files(source: &ImageSource, reading: &ImageReading) -> bool {
 /// How images are read.
 pub fn options(reading: &ImageReading, setting: &Setting) -> anyhow::Result<Options> {
     let fingerprint = match &reading.yara {
-        None => Rules::new().map_err(|e| anyhow::anyhow!("{e}"))?.fingerprint(),
+        None => Rules::own_fingerprint(),
         Some(folder) => {
             Rules::with_folder(folder).map_err(|e| anyhow::anyhow!("{e}"))?.0.fingerprint()
         }
@@ -260,6 +261,16 @@ pub fn registries(reading: &ImageReading) -> registry::Options {
     options
 }
 
+/// An engine's "not found" in our words; other failures as they are.
+fn absent(error: EngineError, failure: Failure) -> anyhow::Error {
+    match error {
+        EngineError::Api(api) if api.is_not_found() => failure.into(),
+        // What it wraps says the same, so it stands alone.
+        EngineError::Api(api) => api.into(),
+        EngineError::Scan(scan) => scan.into(),
+    }
+}
+
 /// Opens an image wherever it is.
 async fn opened(
     source: &ImageSource,
@@ -270,20 +281,24 @@ async fn opened(
     options.lock_files = counts_lock_files(source, reading);
     let wanted = reading.image.as_deref();
     if let Some(reference) = &source.reference {
-        return Ok(engine::image(&*api(setting)?, reference, &options).await?);
+        let image = engine::image(&*api(setting)?, reference, &options).await;
+        return image.map_err(|e| absent(e, Failure::NoSuchImage(reference.clone())));
     }
     if let Some(name) = &source.container {
-        return Ok(engine::container(&*api(setting)?, name, &options).await?);
+        let container = engine::container(&*api(setting)?, name, &options).await;
+        return container.map_err(|e| absent(e, Failure::NoSuchContainer(name.clone())));
     }
     if let Some(path) = &source.archive {
-        let place = path.display().to_string();
         if path == Path::new("-") {
             return Ok(
                 open::archive(tokio::io::stdin(), "stdin", wanted, Vec::new(), &options).await?
             );
         }
-        let file = tokio::fs::File::open(path).await.map_err(|e| Failure::file(path, e))?;
-        return Ok(open::archive(file, &place, wanted, Vec::new(), &options).await?);
+        let archive = open::archive_file(path, wanted, &options).await;
+        return archive.map_err(|error| match error {
+            ScanError::Io { source, .. } => Failure::file(path, source).into(),
+            other => other.into(),
+        });
     }
     if let Some(path) = &source.oci_layout {
         let layout = Layout::open(path)?;
@@ -303,4 +318,24 @@ async fn opened(
         scan.subject.reference = path.display().to_string();
     }
     Ok(scan)
+}
+
+#[cfg(test)]
+mod tests {
+    use haechi_facts::engine::ApiError;
+
+    use super::*;
+
+    #[test]
+    fn an_image_that_does_not_exist_is_one_sentence() {
+        let error = |code| {
+            let api = ApiError::Status(code, "No such image: nosuch:latest".into());
+            absent(api.into(), Failure::NoSuchImage("nosuch".into()))
+        };
+        let failure = error(404);
+        assert!(matches!(failure.downcast_ref(), Some(Failure::NoSuchImage(n)) if n == "nosuch"));
+        // Anything else is said once.
+        let chain: Vec<String> = error(500).chain().map(ToString::to_string).collect();
+        assert_eq!(chain, ["the engine answered 500: No such image: nosuch:latest"]);
+    }
 }

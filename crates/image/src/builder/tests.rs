@@ -4,6 +4,7 @@ use haechi_core::inventory::{Scan, ScanSubject};
 use tar::{EntryType, Header};
 
 use super::*;
+use crate::content::WINDOW;
 use crate::merge::merge;
 
 struct Entry<'a> {
@@ -31,9 +32,7 @@ fn layer(entries: &[Entry<'_>]) -> LayerScan {
     }
     let bytes = archive.into_inner().unwrap();
     let tools = crate::worker::tools(None, false).unwrap();
-    let mut builder = Builder::new(&tools);
-    crate::tarball::read(&mut bytes.as_slice(), "layer", &mut builder);
-    builder.finish()
+    super::layer(&tools, |builder| crate::tarball::read(&mut bytes.as_slice(), "layer", builder))
 }
 
 fn scan(entries: &[Entry<'_>]) -> Scan {

@@ -14,6 +14,7 @@ mod packed;
 mod places;
 mod preview;
 mod published;
+mod readable;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use checks::Outcome;
 pub use detector::BadDetectors;
 use detector::{BEFORE, Detector, REACH_MAX};
 pub use places::is_candidate;
+pub(super) use places::is_documentation;
 use places::{Place, names_secret};
 use published::Published;
 
@@ -143,7 +145,7 @@ impl Detectors {
             hits.iter_mut().for_each(|hit| hit.severity = Severity::Low);
         }
         let binary = memchr::memchr(0, &content).is_some();
-        let found = self.find(path, &content, !binary && place == Place::Own);
+        let found = self.find(path, &content, binary, !binary && place == Place::Own);
         hits.extend(show(&content, &found, place != Place::Own));
         hits
     }
@@ -153,7 +155,7 @@ impl Detectors {
         let is_variable = !name.is_empty() && !name.contains(char::is_whitespace);
         let text = if is_variable { format!("{name}={value}") } else { value.to_owned() };
         // Build steps and variables are written as in a file of variables.
-        let found = self.find(".env", text.as_bytes(), true);
+        let found = self.find(".env", text.as_bytes(), false, true);
         let mut hits = show(text.as_bytes(), &found, false);
         if hits.is_empty() && is_variable && names_secret(name) {
             let value = value.trim().as_bytes();
@@ -187,8 +189,16 @@ impl Detectors {
         hash.finish()
     }
 
-    fn find<'a>(&'a self, path: &str, content: &[u8], generic: bool) -> Vec<Candidate<'a>> {
+    /// In binary content, only what can be text is searched for keywords.
+    fn find<'a>(
+        &'a self,
+        path: &str,
+        content: &[u8],
+        binary: bool,
+        generic: bool,
+    ) -> Vec<Candidate<'a>> {
         let mut windows: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
+        let whole = 0..content.len();
         let wanted: Vec<bool> = self
             .list
             .iter()
@@ -199,19 +209,25 @@ impl Detectors {
                 windows.entry(*index).or_default().push(0..content.len());
             }
         }
-        for hit in self.keywords.find_overlapping_iter(content) {
-            let Some(owner) = self.owners.get(hit.pattern().as_usize()).copied() else { continue };
-            if wanted.get(owner) != Some(&true) {
-                continue;
-            }
-            let Some(detector) = self.list.get(owner) else { continue };
-            let start = hit.start().saturating_sub(BEFORE);
-            let end = (hit.end() + detector.source.reach).min(content.len());
-            let list = windows.entry(owner).or_default();
-            // Windows that touch become one, so that each byte is looked at once for each detector.
-            match list.last_mut() {
-                Some(last) if start <= last.end => last.end = last.end.max(end),
-                _ => list.push(start..end),
+        let parts = if binary { readable::ranges(content) } else { Vec::from([whole]) };
+        for part in parts {
+            let Some(text) = content.get(part.clone()) else { continue };
+            for hit in self.keywords.find_overlapping_iter(text) {
+                let Some(owner) = self.owners.get(hit.pattern().as_usize()).copied() else {
+                    continue;
+                };
+                if wanted.get(owner) != Some(&true) {
+                    continue;
+                }
+                let Some(detector) = self.list.get(owner) else { continue };
+                let start = (part.start + hit.start()).saturating_sub(BEFORE);
+                let end = (part.start + hit.end() + detector.source.reach).min(content.len());
+                let list = windows.entry(owner).or_default();
+                // Windows that touch become one, so that each byte is looked at once for each detector.
+                match list.last_mut() {
+                    Some(last) if start <= last.end => last.end = last.end.max(end),
+                    _ => list.push(start..end),
+                }
             }
         }
         let mut found = Vec::new();

@@ -1,10 +1,11 @@
-//! One line per vulnerability, secret and malware, for spreadsheets; column names and codes are those of the JSON report.
+//! One line per vulnerability, secret, malware and other danger, for spreadsheets; column names and codes are those of the JSON report.
 
 use std::io::Write;
 
 use haechi_core::Lang;
 use haechi_core::verdict::ImageReport;
 
+use super::danger::weaknesses;
 use crate::RenderError;
 use crate::csv::harmless;
 
@@ -73,29 +74,40 @@ pub(super) fn write(
         ];
         writer.write_record(cells.map(|cell| harmless(&cell)))?;
     }
-    let mut other =
-        |kind: &str, id: &str, rating: &str, path: &str, at: Option<u32>, title: &str| {
-            let mut cells: [String; 21] = Default::default();
-            let values = [(0, kind), (1, id), (2, rating), (13, path), (15, title)];
-            for (place, value) in values {
-                if let Some(cell) = cells.get_mut(place) {
-                    value.clone_into(cell);
-                }
+    let mut other = |kind: &str,
+                     id: &str,
+                     rating: &str,
+                     path: &str,
+                     at: Option<u32>,
+                     title: &str,
+                     package: &str| {
+        let mut cells: [String; 21] = Default::default();
+        let values = [(0, kind), (1, id), (2, rating), (8, package), (13, path), (15, title)];
+        for (place, value) in values {
+            if let Some(cell) = cells.get_mut(place) {
+                value.clone_into(cell);
             }
-            if let Some(cell) = cells.get_mut(14) {
-                *cell = layer(at);
-            }
-            writer.write_record(cells.map(|cell| harmless(&cell)))
-        };
+        }
+        if let Some(cell) = cells.get_mut(14) {
+            *cell = layer(at);
+        }
+        writer.write_record(cells.map(|cell| harmless(&cell)))
+    };
     for hit in &report.scan.malware {
-        other("malware", &hit.rule, hit.severity.name(), &hit.path, hit.layer, &hit.description)?;
+        let rating = hit.severity.name();
+        other("malware", &hit.rule, rating, &hit.path, hit.layer, &hit.description, "")?;
     }
     for secret in &report.scan.secrets {
         let place = match secret.line {
             0 => secret.place.clone(),
             line => format!("{}:{line}", secret.place),
         };
-        other("secret", &secret.detector, secret.severity.name(), &place, secret.layer, "")?;
+        let rating = secret.severity.name();
+        other("secret", &secret.detector, rating, &place, secret.layer, "", "")?;
+    }
+    for one in weaknesses(&report.scan) {
+        let rating = one.severity.name();
+        other(one.kind, "", rating, &one.place(), one.layer, &one.what, one.package)?;
     }
     // What is missing from this list must not look as if it were not there.
     for problem in &report.scan.problems {
@@ -107,11 +119,12 @@ pub(super) fn write(
             &problem.place,
             problem.layer,
             &problem.detail,
+            "",
         )?;
     }
     for one in &report.assessment.undecided {
         let name = format!("{} {}", one.name, one.version);
-        other("undecided", one.cause.name(), "", &name, None, &one.detail)?;
+        other("undecided", one.cause.name(), "", &name, None, &one.detail, "")?;
     }
     Ok(writer.flush()?)
 }

@@ -13,7 +13,7 @@ use haechi_core::verdict::{ImageReport, Safety};
 use haechi_core::vulnerability::Rating;
 
 use super::danger::{Row, dangers};
-use super::table::{by_detail, facts, fixes_about, none_found, source_line};
+use super::table::{by_detail, facts, fixes_about, is_doubtful, none_found, source_line};
 use super::view::{FixView, FlawView, LayerView, layers};
 use crate::RenderError;
 use crate::html::{CSS, Utf8Writer, policy};
@@ -125,7 +125,7 @@ pub(super) fn write(
             .assessment
             .sources
             .iter()
-            .map(|source| (source_line(source, &report.taken_at, &t), source.too_old))
+            .map(|source| (source_line(source, &report.taken_at, &t), is_doubtful(source)))
             .collect(),
         version: visible(&report.haechi_version).into_owned(),
         taken_at: &report.taken_at,

@@ -1,4 +1,5 @@
-//! SARIF 2.1.0 for code scanning: rules are vulnerability ids, detectors of secrets and malware rules.
+//! SARIF 2.1.0 for code scanning: rules are vulnerability ids, detectors of secrets, malware rules, and the kinds of
+//! settings and files that are a danger.
 //!
 //! Packages are logical locations. What does not count carries a suppression, what could not be decided or read is
 //! `kind: open`. Never cut.
@@ -13,6 +14,7 @@ use haechi_core::vulnerability::{Rating, Suppressed, Vulnerability};
 use haechi_core::{Lang, Severity};
 use serde_json::{Value, json};
 
+use super::danger::weaknesses;
 use super::table::affected;
 use crate::RenderError;
 use crate::labels::{Labels, key};
@@ -159,6 +161,12 @@ impl Log<'_> {
             let at = (secret.place.as_str(), secret.layer, secret.deleted);
             self.danger(rule, title, &secret.detector, at, secret.severity);
         }
+        for one in weaknesses(scan) {
+            let rule = format!("image/{}", one.kind);
+            let title = self.labels.get(one.title);
+            let (place, words) = (one.place(), one.words());
+            self.danger(rule, title, &words, (&place, one.layer, false), one.severity);
+        }
     }
 
     fn danger(
@@ -169,10 +177,15 @@ impl Log<'_> {
         (place, layer, deleted): (&str, Option<u32>, bool),
         severity: Severity,
     ) {
-        let text = format!("{title}: {}", visible(words));
+        let text = match words {
+            "" => title.to_owned(),
+            words => format!("{title}: {}", visible(words)),
+        };
+        // What differs from result to result does not describe the rule.
+        let about = if rule.starts_with("image/") { title } else { &text };
         let entry = json!({
             "id": rule,
-            "shortDescription": {"text": text},
+            "shortDescription": {"text": about},
             "defaultConfiguration": {"level": severity_level(severity)},
             "properties": {
                 "tags": ["security"],

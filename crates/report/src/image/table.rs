@@ -7,7 +7,7 @@ use haechi_core::inventory::PackageKind;
 use haechi_core::report::images::ImageLine;
 use haechi_core::text::visible;
 use haechi_core::verdict::ImageReport;
-use haechi_core::vulnerability::{Undecided, Vulnerability};
+use haechi_core::vulnerability::{Completeness, DataSource, Undecided, Vulnerability};
 use haechi_core::{Cause, Lang};
 
 use super::danger::dangers;
@@ -324,7 +324,7 @@ impl Table<'_> {
         for source in sources {
             let (text, style) = (
                 source_line(source, &self.report.taken_at, &labels),
-                if source.too_old { Style::Open } else { Style::Dim },
+                if is_doubtful(source) { Style::Open } else { Style::Dim },
             );
             self.sheet.field(2, "·", 2, Style::Dim, &text, style)?;
         }
@@ -432,23 +432,30 @@ pub(super) fn score(flaw: &Vulnerability) -> Option<String> {
     flaw.scores.first().map(|score| format!("{:.1}", score.score))
 }
 
+/// Whether a source proves nothing by saying nothing.
+pub(super) fn is_doubtful(source: &DataSource) -> bool {
+    source.too_old || source.completeness == Completeness::Partial
+}
+
 /// A source of data: how much it holds and how old it is.
-pub(super) fn source_line(
-    source: &haechi_core::vulnerability::DataSource,
-    taken_at: &str,
-    labels: &Labels,
-) -> String {
+pub(super) fn source_line(source: &DataSource, taken_at: &str, labels: &Labels) -> String {
     let at = if source.data_at.is_empty() { &source.fetched_at } else { &source.data_at };
     let seconds = |time: &str| time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
     let days = seconds(taken_at).zip(seconds(at)).map(|(now, then)| (now - then).max(0) / 86_400);
     let records = labels.with(key::RECORDS, &[("n", &source.records.to_string())]);
     let broken = (source.broken > 0)
         .then(|| labels.with(key::RECORDS_BROKEN, &[("n", &source.broken.to_string())]));
+    let whole = match source.completeness {
+        Completeness::Plausible => None,
+        Completeness::Declared => Some(labels.get(key::DECLARED_COMPLETE).to_owned()),
+        Completeness::Partial => Some(labels.get(key::PARTIAL).to_owned()),
+    };
     let old = source.too_old.then(|| labels.get(key::TOO_OLD).to_owned());
     let parts = [
         Some(visible(&source.name).into_owned()),
         Some(records),
         broken,
+        whole,
         Some(labels.time(at).into_owned()),
         days.and_then(|days| labels.days(days)),
         old,

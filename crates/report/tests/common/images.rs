@@ -9,8 +9,8 @@ use haechi_core::inventory::{
 use haechi_core::policy::Images;
 use haechi_core::verdict::{IMAGE_REPORT_SCHEMA, ImageReport, Verdict};
 use haechi_core::vulnerability::{
-    Assessment, DataSource, Epss, Exploited, FixState, Rating, Score, Suppressed, Undecided,
-    Vulnerability,
+    Assessment, Completeness, DataSource, Epss, Exploited, FixState, Rating, Score, Suppressed,
+    Undecided, Vulnerability,
 };
 
 use super::hash;
@@ -149,6 +149,12 @@ fn sources() -> Vec<DataSource> {
         fetched_at: "2026-05-01T06:00:00Z".into(),
         data_at: data_at.into(),
         too_old,
+        completeness: match name {
+            "osv/npm" => Completeness::Declared,
+            "kev" => Completeness::Partial,
+            _ => Completeness::Plausible,
+        },
+        shortfall: String::new(),
     };
     vec![
         source("debian-tracker", 61_204, "2026-05-01T03:10:00Z", false),

@@ -273,13 +273,14 @@ impl Builder {
         moment(text).filter(|at| *at <= limit)
     }
 
-    /// Writes every source, and calls `done` with each. A source that cannot be written does not end the others.
+    /// Writes every source, `complete` if the operator declares it so, and calls `done` with each. A source that cannot be written does not end the others.
     ///
     /// # Errors
     /// The sorting fails (disk full), or it is cancelled.
     pub fn finish(
         mut self,
         via: Via,
+        complete: bool,
         done: &mut dyn FnMut(String, Result<Built, DbError>),
     ) -> Result<(), DbError> {
         self.settle();
@@ -318,7 +319,10 @@ impl Builder {
             let mut one = OneSource {
                 groups: &mut groups,
                 counts: BTreeMap::new(),
-                meta: info.meta(&name, via, self.now, family),
+                meta: Meta {
+                    declared_complete: complete,
+                    ..info.meta(&name, via, self.now, family)
+                },
             };
             if one.groups.is_empty_for(&name)? {
                 continue;
@@ -468,6 +472,8 @@ impl Info {
             broken: self.broken,
             broken_examples: self.examples,
             ecosystems: BTreeMap::new(),
+            years: BTreeMap::new(),
+            declared_complete: false,
         }
     }
 }

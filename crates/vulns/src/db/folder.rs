@@ -63,7 +63,7 @@ pub(super) fn write(
     via: Via,
     report: &mut UpdateReport,
 ) -> Result<(), DbError> {
-    builder.finish(via, &mut |name, built| {
+    builder.finish(via, plan.complete, &mut |name, built| {
         if !plan.only.is_empty() && !plan.only.contains(&name) {
             return;
         }

@@ -246,11 +246,13 @@ impl Run<'_> {
     async fn confirm(&self, job: &Job) -> Result<Outcome, DbError> {
         let (dir, name, now, via) =
             (self.dir.to_owned(), job.name.clone(), self.plan.now, self.via());
+        let complete = self.plan.complete;
         let lock = Arc::clone(self.lock);
         blocking(move || {
             let _lock = lock;
             store::touch(&dir, &name, &mut |meta| {
                 meta.fetched_at = now.to_string();
+                meta.declared_complete = complete;
                 if via == Via::Publisher {
                     meta.as_of = now.to_string();
                 }

@@ -103,6 +103,12 @@ pub struct Meta {
     pub broken_examples: Vec<(String, String)>,
     /// Package records by ecosystem.
     pub ecosystems: BTreeMap<String, u64>,
+    /// Entries by the year in the CVE's name; only of sources whose years are compared (`feeds.yaml`).
+    #[serde(default)]
+    pub years: BTreeMap<u16, u64>,
+    /// Whether the operator declared it complete.
+    #[serde(default)]
+    pub declared_complete: bool,
 }
 
 /// A list as it is kept: a byte that says how, and postcard.

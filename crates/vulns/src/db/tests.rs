@@ -39,6 +39,7 @@ fn plan(from: &Path) -> Plan {
     Plan {
         origin: Origin::Folder(from.to_owned()),
         only: Vec::new(),
+        complete: false,
         nvd_api_key: None,
         now: now(),
     }
@@ -222,6 +223,63 @@ fn age_counts_from_what_can_be_trusted() {
     load(&dir, &feeds);
     let status = open(&dir).status();
     assert_eq!((status[0].age_days, status[0].too_old), (Some(8), true));
+}
+
+#[test]
+fn a_part_of_a_feed_is_one_until_it_is_declared_complete() {
+    let (root, feeds, dir) = sample();
+    let load = |complete: bool| {
+        let plan = Plan { complete, ..plan(&feeds) };
+        folder::load(&dir, &feeds, &plan, &(), Arc::new(AtomicBool::new(false))).unwrap();
+        open(&dir).sources().remove(0)
+    };
+    let part = load(false);
+    assert_eq!((part.name.as_str(), part.completeness), ("osv/Debian", Completeness::Partial));
+    assert!(part.shortfall.starts_with("has 2 records"), "{}", part.shortfall);
+    let declared = load(true);
+    assert_eq!(
+        (declared.completeness, declared.shortfall),
+        (Completeness::Declared, part.shortfall)
+    );
+    // A bundle keeps it, the next update does not, nor does it touch what it does not replace.
+    let (bundle, other) = (root.path().join("bundle"), root.path().join("other"));
+    export(&dir, &bundle, None, now()).unwrap();
+    import(&other, &bundle, Trust::Anyone).unwrap();
+    assert_eq!(open(&other).sources()[0].completeness, Completeness::Declared);
+    let only = Plan { only: vec!["kev".into()], ..plan(&feeds) };
+    folder::load(&other, &feeds, &only, &(), Arc::new(AtomicBool::new(false))).unwrap();
+    assert_eq!(open(&other).sources()[0].completeness, Completeness::Declared);
+    assert_eq!(load(false).completeness, Completeness::Partial);
+}
+
+#[test]
+fn years_of_nvd_are_counted_and_its_broken_entries_not_forgotten() {
+    let root = tempfile::tempdir().unwrap();
+    let (feeds, dir) = (root.path().join("feeds"), root.path().join("db"));
+    std::fs::create_dir_all(&feeds).unwrap();
+    let cve = |id: &str| {
+        serde_json::json!({"cve": {"id": id, "lastModified": "2030-06-09T00:00:00.000",
+        "descriptions": [{"lang": "en", "value": "d"}]}})
+    };
+    let page = |cves: Vec<serde_json::Value>| {
+        let page = serde_json::json!({"format": "NVD_CVE", "version": "2.0", "resultsPerPage": cves.len(),
+            "startIndex": 0, "totalResults": cves.len(), "vulnerabilities": cves});
+        std::fs::write(feeds.join("n.json"), page.to_string()).unwrap();
+    };
+    page(vec![cve("CVE-2019-1"), cve("CVE-2019-2"), cve("CVE-2020-1"), serde_json::json!({})]);
+    load(&dir, &feeds);
+    let meta = open(&dir).status().remove(0).meta;
+    assert_eq!(meta.years, [(2019, 2), (2020, 1)].into());
+    assert_eq!(meta.broken, 1);
+    // What has changed since completes it.
+    let old = Store::open(&dir.join("nvd.redb")).unwrap();
+    let mut builder = build::Builder::new(&dir, now(), Arc::new(AtomicBool::new(false)));
+    builder.route(build::Route::One("nvd".into()));
+    crate::feed::nvd::one(&cve("CVE-2021-1")["cve"], &mut builder).unwrap();
+    builder.keep_old(&old).unwrap();
+    folder::write(builder, &dir, &plan(&feeds), Via::Mirror, &mut UpdateReport::default()).unwrap();
+    let meta = open(&dir).status().remove(0).meta;
+    assert_eq!((meta.years, meta.broken), ([(2019, 2), (2020, 1), (2021, 1)].into(), 1));
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub struct Plan {
     pub origin: Origin,
     /// Names of sources (`osv/npm`, `nvd`, `kev`); all that are usual if empty. For a folder: all that is found.
     pub only: Vec<String>,
+    /// Whether the operator declares that each source which is brought up to date is complete, though it may look partial.
+    pub complete: bool,
     /// Key for NVD's API, which then answers ten times as often.
     pub nvd_api_key: Option<String>,
     /// The present.

@@ -13,6 +13,8 @@ struct Memory {
     products: Vec<CpeRecord>,
     exploited: Vec<&'static str>,
     old: Vec<&'static str>,
+    /// Sources by ecosystem; one that is whole if there are none.
+    sources: Vec<(&'static str, DataSource)>,
     known: Vec<&'static str>,
 }
 
@@ -44,10 +46,12 @@ impl Lookup for Memory {
         names.into_iter().collect()
     }
     fn sources_of(&self, ecosystem: &str) -> Vec<DataSource> {
-        vec![source(ecosystem, self.old.contains(&ecosystem))]
+        let own = self.sources.iter().filter(|(of, _)| *of == ecosystem);
+        let own: Vec<DataSource> = own.map(|(_, source)| source.clone()).collect();
+        if own.is_empty() { vec![source(ecosystem, self.old.contains(&ecosystem))] } else { own }
     }
     fn sources(&self) -> Vec<DataSource> {
-        vec![source("nvd", false)]
+        self.sources_of("nvd")
     }
 }
 
@@ -59,7 +63,14 @@ fn source(name: &str, too_old: bool) -> DataSource {
         fetched_at: "2026-01-01T00:00:00Z".into(),
         data_at: String::new(),
         too_old,
+        completeness: Completeness::Plausible,
+        shortfall: String::new(),
     }
+}
+
+fn partial(name: &str, completeness: Completeness) -> DataSource {
+    let shortfall = "has 1 records, and a whole one has at least 9".to_owned();
+    DataSource { completeness, shortfall, ..source(name, false) }
 }
 
 /// Affected from the beginning to before `fixed`.
@@ -161,11 +172,78 @@ fn old_data_finds_but_proves_nothing() {
     ];
     let found = run(&scan("debian", "12", packages), &data);
     assert_eq!(found.vulnerabilities.len(), 1);
-    assert_eq!(found.undecided.len(), 1);
-    assert_eq!(
-        (found.undecided[0].name.as_str(), found.undecided[0].cause),
-        ("good", Cause::DataTooOld)
-    );
+    // Nor that there is nothing else wrong with what it finds.
+    let names: Vec<&str> = found.undecided.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["bad", "good"]);
+    assert!(found.undecided.iter().all(|one| one.cause == Cause::DataTooOld));
+}
+
+#[test]
+fn a_part_of_a_feed_finds_but_proves_nothing() {
+    let data = |sources| Memory {
+        records: vec![("Debian:12", "openssl", record("CVE-2024-0001", "osv/Debian", ""))],
+        sources,
+        ..Memory::default()
+    };
+    let good = package(PackageKind::Deb, "good", "1.0", "status");
+    let image = scan("debian", "12", vec![openssl(), good]);
+    let osv = |completeness| ("Debian:12", partial("osv/Debian", completeness));
+    let found = run(&image, &data(vec![osv(Completeness::Partial)]));
+    assert_eq!((found.vulnerabilities.len(), found.undecided.len()), (1, 2));
+    let why = found.undecided.iter().find(|one| one.name == "good").unwrap();
+    assert_eq!(why.cause, Cause::NeedsDatabase);
+    for part in ["`osv/Debian`", "1 records", "at least 9", "--complete"] {
+        assert!(why.detail.contains(part), "{}", why.detail);
+    }
+    // Declared complete, or whole beside it: decided.
+    let found = run(&image, &data(vec![osv(Completeness::Declared)]));
+    assert_eq!((found.vulnerabilities.len(), found.undecided.len()), (1, 0));
+    let tracker = |source| ("Debian:12", source);
+    let whole = tracker(source("debian-tracker", false));
+    let found = run(&image, &data(vec![osv(Completeness::Partial), whole]));
+    assert_eq!(found.undecided, []);
+    // Two parts are no whole.
+    let part = tracker(partial("debian-tracker", Completeness::Partial));
+    let found = run(&image, &data(vec![osv(Completeness::Partial), part]));
+    assert_eq!(found.undecided.len(), 2);
+    // Nor is one that is old.
+    let old = tracker(source("debian-tracker", true));
+    let found = run(&image, &data(vec![osv(Completeness::Partial), old]));
+    assert!(found.undecided.iter().all(|one| one.cause == Cause::DataTooOld));
+    assert_eq!(found.undecided.len(), 2);
+}
+
+#[test]
+fn a_part_of_nvd_proves_nothing_about_programs() {
+    let mut node = package(PackageKind::Generic, "node", "18.19.0", "usr/local/bin/node");
+    node.cpes = vec!["cpe:2.3:a:nodejs:node.js:18.19.0:*:*:*:*:*:*:*".into()];
+    let image = scan("debian", "12", vec![node]);
+    let data = |completeness| Memory {
+        sources: vec![("nvd", partial("nvd", completeness))],
+        ..Memory::default()
+    };
+    assert_eq!(run(&image, &data(Completeness::Declared)).undecided, []);
+    let undecided = run(&image, &data(Completeness::Partial)).undecided;
+    assert!(undecided[0].detail.contains("`nvd`"), "{undecided:?}");
+}
+
+#[test]
+fn what_is_set_aside_does_not_decide_on_a_part_of_a_feed() {
+    let data = Memory {
+        records: vec![("npm", "a", record("GHSA-1", "osv/npm", "2.0.0"))],
+        sources: vec![("npm", partial("osv/npm", Completeness::Partial))],
+        ..Memory::default()
+    };
+    let accepted = Accepted {
+        id: "GHSA-1".into(),
+        package: String::new(),
+        reason: "not reachable".into(),
+        expires: "2026-06-01".parse().unwrap(),
+    };
+    let options = Options { accepted: vec![accepted], ..Options::default() };
+    let image = scan("debian", "12", vec![package(PackageKind::Npm, "a", "1.0.0", "a")]);
+    let found = decide(&image, &data, &options);
+    assert_eq!((found.suppressed.len(), found.undecided.len()), (1, 1));
 }
 
 #[test]

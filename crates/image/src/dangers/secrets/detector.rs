@@ -10,6 +10,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use super::checks::Check;
+use super::places::is_library;
 
 /// Bytes before a keyword that an expression may look at: names, quotes and blanks before a value.
 pub(super) const BEFORE: usize = 128;
@@ -60,6 +61,9 @@ pub(super) struct Source {
     /// Names of files that it is for: `*.ext`, `name`, or the end of a path `etc/name`. Absent: all.
     #[serde(default)]
     pub files: Vec<String>,
+    /// Whether it is for installed libraries, for all but those, or (absent) for all files.
+    #[serde(default)]
+    pub libraries: Option<Libraries>,
     /// Expression with a group `secret`.
     pub regex: String,
     /// Bytes after the keyword that the expression looks at.
@@ -77,6 +81,17 @@ pub(super) struct Source {
     /// Texts that must not be found.
     #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
     pub misses: Vec<Example>,
+}
+
+/// What a detector has to do with libraries that a package manager installed: their code is public, and what looks like
+/// a password in it is mostly a default, a name or a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Libraries {
+    /// It is for these alone.
+    Only,
+    /// It is for all but these.
+    Never,
 }
 
 /// One example: a text, or a text in a file.
@@ -134,6 +149,11 @@ impl Detector {
 
     /// Whether it is for the file `path`.
     pub fn is_for(&self, path: &str) -> bool {
+        match self.source.libraries {
+            Some(Libraries::Only) if !is_library(path) => return false,
+            Some(Libraries::Never) if is_library(path) => return false,
+            _ => {}
+        }
         let name = path.rsplit('/').next().unwrap_or_default();
         self.source.files.is_empty()
             || self.source.files.iter().any(|pattern| {

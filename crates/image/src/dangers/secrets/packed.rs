@@ -1,28 +1,18 @@
 //! Text out of other wrappings: UTF-16, gzip, and the text members of a zip file (jar, whl, docx).
 //!
-//! One level deep. It reads at most [`MEMBER_MAX`] bytes of a member, [`TOTAL_MAX`] of a file and [`RATIO_MAX`] times
-//! its size, so that a bomb costs no more than a large file. What lies behind a limit, encrypted members, a zip file
-//! that is cut off, programs (class files) and archives in archives are not looked into.
+//! Unpacking is that of [`crate::dangers::packed`]: one level deep, at most 4 MiB of a member and 16 MiB of a file. What
+//! lies behind a limit, encrypted members, a zip file that is cut off, programs (class files) and archives in archives
+//! are not looked into.
 
 use std::borrow::Cow;
-use std::io::{Cursor, Read};
 
-use flate2::read::MultiGzDecoder;
 use haechi_core::text::visible;
-use zip::ZipArchive;
 
 use super::Hit;
 use super::preview::PREVIEW_MAX;
+use crate::dangers::packed::{self, Visitor};
 
-/// Bytes of one member: settings and scripts are small.
-const MEMBER_MAX: u64 = 4 << 20;
-/// Bytes of all members of one file: about 50 ms of work.
-const TOTAL_MAX: u64 = 16 << 20;
-/// Bytes out for each byte in: deflate cannot do more than about 1030, text seldom reaches 20.
-const RATIO_MAX: u64 = 100;
-/// Members that are looked at: the largest jars have some ten thousand.
-const MEMBERS_MAX: usize = 20_000;
-/// Bytes that tell text from a program.
+/// Bytes that tell the order of UTF-16.
 const SNIFF: usize = 1024;
 /// Characters of a member's name that are shown.
 const NAME_MAX: usize = 16;
@@ -34,56 +24,34 @@ pub(super) struct Member {
     pub content: Vec<u8>,
 }
 
+struct Texts(Vec<Member>);
+
+impl Visitor for Texts {
+    /// Settings and scripts are small.
+    const MEMBER_MAX: u64 = 4 << 20;
+    /// About 50 ms of work.
+    const TOTAL_MAX: u64 = 16 << 20;
+
+    fn wants_name(&self, name: &str) -> bool {
+        !name.ends_with(".class")
+    }
+
+    fn wants(&self, _: &str, head: &[u8]) -> bool {
+        matches!(utf8(head), Cow::Owned(_)) || memchr::memchr(0, head).is_none()
+    }
+
+    fn see(&mut self, name: &str, content: Vec<u8>) {
+        self.0.push(Member { name: name.to_owned(), content });
+    }
+}
+
 /// The text members of a zip or gzip file; `None` if it is neither.
 pub(super) fn members(path: &str, content: &[u8]) -> Option<Vec<Member>> {
-    let budget = u64::try_from(content.len()).unwrap_or(u64::MAX).saturating_mul(RATIO_MAX);
-    let budget = budget.min(TOTAL_MAX);
-    if content.starts_with(b"\x1f\x8b") {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let name = name.strip_suffix(".gz").unwrap_or(name).to_owned();
-        let text = text_of(MultiGzDecoder::new(content), budget);
-        return Some(text.map(|content| Member { name, content }).into_iter().collect());
-    }
-    content.starts_with(b"PK\x03\x04").then(|| zipped(content, budget))
-}
-
-fn zipped(content: &[u8], mut budget: u64) -> Vec<Member> {
-    let Ok(mut archive) = ZipArchive::new(Cursor::new(content)) else { return Vec::new() };
-    let mut members = Vec::new();
-    for index in 0..archive.len().min(MEMBERS_MAX) {
-        if budget == 0 {
-            break;
-        }
-        let Ok(file) = archive.by_index(index) else { continue };
-        // A name that is no text does not hide the content.
-        let name = file.name().map_or_else(|_| "?".into(), Cow::into_owned);
-        if file.is_dir() || name.ends_with(".class") {
-            continue;
-        }
-        let limit = budget.min(MEMBER_MAX);
-        if let Some(content) = text_of(file, limit) {
-            budget = budget.saturating_sub(u64::try_from(content.len()).unwrap_or(u64::MAX));
-            members.push(Member { name, content });
-        } else {
-            budget = budget.saturating_sub(SNIFF as u64);
-        }
-    }
-    members
-}
-
-/// The first `limit` bytes if they are text, also if the data is broken behind them.
-fn text_of(reader: impl Read, limit: u64) -> Option<Vec<u8>> {
-    let mut reader = reader.take(limit);
-    let mut content = Vec::new();
-    let sniff = SNIFF as u64;
-    // A read that fails leaves in the buffer what came before.
-    let _ = reader.by_ref().take(sniff).read_to_end(&mut content);
-    let wide = matches!(utf8(&content), Cow::Owned(_));
-    if content.is_empty() || (!wide && memchr::memchr(0, &content).is_some()) {
-        return None;
-    }
-    let _ = reader.read_to_end(&mut content);
-    Some(content)
+    packed::is_packed(content).then(|| {
+        let mut texts = Texts(Vec::new());
+        packed::visit(path, content, &mut texts);
+        texts.0
+    })
 }
 
 /// A hit in a member: its line would be that of another file, so the preview names the member.

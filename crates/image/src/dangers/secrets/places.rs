@@ -67,7 +67,8 @@ pub fn is_candidate(path: &str, head: &[u8]) -> bool {
     !skipped
 }
 
-fn is_documentation(path: &str) -> bool {
+/// Whether it is there to be read by people, and installed by a package.
+pub fn is_documentation(path: &str) -> bool {
     const FOLDERS: [&str; 13] = [
         "usr/share/doc/",
         "usr/share/man/",
@@ -98,6 +99,19 @@ fn is_test_of_library(path: &str) -> bool {
         ["test", "tests", "testdata", "test_data", "__tests__", "spec", "fixtures", "examples"];
     let mut parts = path.split('/');
     parts.any(|part| LIBRARIES.contains(&part)) && parts.any(|part| TESTS.contains(&part))
+}
+
+/// Whether a file is in a tree of libraries that a package manager installs: its code is not the site's.
+pub(super) fn is_library(path: &str) -> bool {
+    const TREES: [&str; 5] = ["site-packages", "dist-packages", "node_modules", "gems", "vendor"];
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let mut before = "";
+    folders.split('/').any(|part| {
+        // Go keeps modules in `pkg/mod`; `mod` alone is a common name.
+        let is_tree = TREES.contains(&part) || (before == "pkg" && part == "mod");
+        before = part;
+        is_tree
+    })
 }
 
 /// Whether a variable of this name holds a secret itself, not a file or a switch.
@@ -168,6 +182,22 @@ mod tests {
             ("usr/local/lib/python3.12/test/key.pem", b"-----BEGIN"),
         ] {
             assert!(!is_candidate(path, head), "{path}");
+        }
+    }
+
+    #[test]
+    fn libraries() {
+        for path in [
+            "srv/app/node_modules/a/b.js",
+            "usr/local/lib/python3.11/site-packages/a.py",
+            "root/go/pkg/mod/a.site/b@v1/c.go",
+            "srv/app/vendor/a/b/c.php",
+            "usr/local/bundle/gems/a-1/lib/a.rb",
+        ] {
+            assert!(is_library(path), "{path}");
+        }
+        for path in ["srv/app/mod/a.go", "srv/vendors/a.js", "srv/vendor", "a.py"] {
+            assert!(!is_library(path), "{path}");
         }
     }
 

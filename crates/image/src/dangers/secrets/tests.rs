@@ -86,7 +86,15 @@ fn every_detector_finds_its_examples_and_nothing_shows_a_secret() {
             if !hits.iter().any(|hit| hit.detector == *id) {
                 wrong.push(format!("{id} does not find its example: {hits:?}"));
             }
-            let found = detectors.find(&path, text.as_bytes(), true);
+            // In the data of a program as well, unless the name alone tells.
+            for before in 0..9 {
+                let program = format!("{}\n{text}\n\0", "\0".repeat(64 + before));
+                let hits = detectors.scan(&path, program.as_bytes());
+                if !detector.source.generic && !hits.iter().any(|hit| hit.detector == *id) {
+                    wrong.push(format!("{id} does not find its example in a program"));
+                }
+            }
+            let found = detectors.find(&path, text.as_bytes(), false, true);
             for one in &found {
                 let secret = text.get(one.secret.clone()).unwrap();
                 // The prefix of the kind may be shown; of the rest, eight characters are too many.

@@ -1,6 +1,6 @@
 //! Completing an older file of a source by what has changed since.
 
-use super::{Builder, Tag};
+use super::{Builder, EXAMPLES, Tag};
 use crate::advisory::{CpeRecord, Detail};
 use crate::db::store::{Kind, Store, decode};
 use crate::feed::{FeedError, Item, Parcel};
@@ -12,6 +12,11 @@ impl Builder {
     /// The old file is damaged, or the disk is full.
     pub fn keep_old(&mut self, old: &Store) -> Result<(), FeedError> {
         let source = old.meta.name.clone();
+        // Nobody knows which of them the new entries mend: rather one too many than one that is forgotten.
+        let info = self.infos.entry(source.clone()).or_default();
+        info.broken += old.meta.broken;
+        let room = EXAMPLES.saturating_sub(info.examples.len());
+        info.examples.extend(old.meta.broken_examples.iter().take(room).cloned());
         let mut failure = None;
         let mut each = |kind: Kind, value: &[u8], this: &mut Self| -> Result<(), String> {
             let mut parcels: Vec<Parcel> = Vec::new();

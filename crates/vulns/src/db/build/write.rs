@@ -13,6 +13,8 @@ use crate::advisory::{CpeRecord, Detail, Record};
 use crate::db::DbError;
 use crate::db::sort::{Pair, Sorted};
 use crate::db::store::{Content, Kind, Meta, encode};
+use crate::db::whole::year;
+use crate::feed::nvd;
 
 /// A source that was written under a temporary name.
 #[derive(Debug)]
@@ -164,6 +166,12 @@ impl Content for OneSource<'_, '_> {
                 Kind::Record => values.len() as u64,
                 _ => 1,
             };
+            if kind == Kind::Detail
+                && name == nvd::NAME
+                && let Some(year) = year(&key)
+            {
+                *self.meta.years.entry(year).or_default() += 1;
+            }
             if kind == Kind::Record {
                 let ecosystem =
                     String::from_utf8_lossy(key.split(|b| *b == 0).next().unwrap_or_default())

@@ -48,6 +48,7 @@ fn run(dir: &Path, base: &str, only: &[&str], now: &str) -> UpdateReport {
     let plan = Plan {
         origin: Origin::Mirror(base.to_owned()),
         only: only.iter().map(|s| (*s).to_owned()).collect(),
+        complete: false,
         nvd_api_key: None,
         now: now.parse().unwrap(),
     };
