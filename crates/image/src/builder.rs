@@ -26,9 +26,9 @@ const PROBLEMS_MAX: usize = 1000;
 /// Most secrets, and most malware, that are written down for a layer.
 const HITS_MAX: usize = 10_000;
 /// A larger file is read by the thread that reads the archive: it would be the only one that waits.
-const HANDED_MAX: u64 = 4 << 20;
+const HANDED_MAX: u64 = 2 << 20;
 /// The buffer is given back when it grew beyond this.
-const BUFFER_KEEP: usize = 4 << 20;
+const BUFFER_KEEP: usize = 1 << 20;
 
 /// What looks at files.
 pub struct Tools {

@@ -16,7 +16,7 @@ use crate::hash::{Hasher, Sums};
 use crate::reader::Meta;
 
 /// Most bytes of files that are being looked at or wait for it. One file may be larger.
-const BYTES_MAX: usize = 8 << 20;
+const BYTES_MAX: usize = 4 << 20;
 /// Most files that wait.
 const FILES_MAX: usize = 256;
 /// More threads than this wait for the one that reads.
