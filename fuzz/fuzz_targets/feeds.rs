@@ -161,7 +161,7 @@ fn ask(database: &Database) {
         let _ = database.records(ecosystem, name);
     }
     for id in ["DSA-1-1", "CVE-2026-0001", "a"] {
-        let _ = (database.details(id), database.exploited(id), database.epss(id));
+        let _ = (database.details(id, &[]), database.exploited(id), database.epss(id));
     }
     let _ = (database.products("a", "b"), database.sources(), database.sources_of("Debian:12"));
 }

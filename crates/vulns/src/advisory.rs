@@ -122,11 +122,12 @@ pub trait Lookup {
     /// # Errors
     /// The database cannot be read.
     fn records(&self, ecosystem: &str, name: &str) -> Result<Vec<Record>, LookupError>;
-    /// What every feed says about a vulnerability, best first (OSV before NVD).
+    /// What feeds say about a vulnerability, best first (OSV before NVD): those that speak for one of these ecosystems,
+    /// and those that speak for none (NVD).
     ///
     /// # Errors
     /// The database cannot be read.
-    fn details(&self, id: &str) -> Result<Vec<Detail>, LookupError>;
+    fn details(&self, id: &str, ecosystems: &[String]) -> Result<Vec<Detail>, LookupError>;
     /// NVD's ranges for a product.
     ///
     /// # Errors

@@ -180,9 +180,13 @@ impl Lookup for Database {
         Ok(all)
     }
 
-    fn details(&self, id: &str) -> Result<Vec<Detail>, LookupError> {
+    fn details(&self, id: &str, ecosystems: &[String]) -> Result<Vec<Detail>, LookupError> {
         let mut all: Vec<Detail> = Vec::new();
-        for (store, _) in &self.stores {
+        let speaks = |store: &Store| {
+            let own = &store.meta.ecosystems;
+            own.is_empty() || ecosystems.iter().any(|name| own.contains_key(name))
+        };
+        for (store, _) in self.stores.iter().filter(|(store, _)| speaks(store)) {
             let mut ids = vec![id.to_owned()];
             ids.append(
                 &mut store.get::<Vec<String>>(Kind::Alias, id.as_bytes()).map_err(LookupError)?,

@@ -127,6 +127,8 @@ struct Decision {
     version: String,
     /// Causes for which it is undecided although it was matched.
     doubts: Vec<(Cause, String)>,
+    /// Ecosystems whose feeds were asked.
+    ecosystems: Rc<[String]>,
     /// Whether the feeds decide it at all.
     decided: bool,
 }
@@ -232,6 +234,7 @@ impl<'a> Matcher<'a> {
             vendor: place.vendor,
             version,
             doubts,
+            ecosystems: ecosystems.into_iter().map(|(_, name)| name).collect(),
             decided: true,
         })
     }
@@ -273,6 +276,7 @@ impl<'a> Matcher<'a> {
             vendor: "",
             version: used,
             doubts,
+            ecosystems: Rc::default(),
             decided: true,
         })
     }
@@ -450,6 +454,7 @@ impl Decision {
             vendor: "",
             version: String::new(),
             doubts: vec![(cause, why)],
+            ecosystems: Rc::default(),
             decided: false,
         }
     }

@@ -123,7 +123,8 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> io::Result<Vec<u8>> {
         out.extend_from_slice(&plain);
     } else {
         out.push(1);
-        zstd::stream::copy_encode(plain.as_slice(), &mut out, 3)?;
+        // States its length, so that it is read at once.
+        out.extend(zstd::bulk::compress(&plain, 3)?);
     }
     Ok(out)
 }
@@ -132,6 +133,13 @@ thread_local! {
     /// Made once: a new one for each of thousands of small entries costs more than reading them.
     static DECOMPRESSION: std::cell::RefCell<zstd::zstd_safe::DCtx<'static>> =
         std::cell::RefCell::new(zstd::zstd_safe::DCtx::create());
+}
+
+/// The length of an entry, if it states one that is believed: memory is reserved by it.
+fn stated(packed: &[u8]) -> Option<usize> {
+    let length = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten()?;
+    let length = usize::try_from(length).ok()?;
+    (length <= (64 << 10) + packed.len().saturating_mul(32)).then_some(length)
 }
 
 /// The opposite of [`encode`].
@@ -143,6 +151,13 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match bytes.split_first() {
         Some((0, plain)) => postcard::from_bytes(plain).map_err(|e| damaged(&e)),
         Some((1, packed)) => {
+            if let Some(length) = stated(packed) {
+                let mut plain = Vec::with_capacity(length);
+                DECOMPRESSION
+                    .with_borrow_mut(|context| context.decompress(&mut plain, packed))
+                    .map_err(|code| damaged(&zstd::zstd_safe::get_error_name(code)))?;
+                return postcard::from_bytes(&plain).map_err(|e| damaged(&e));
+            }
             let mut plain = Vec::new();
             let len = DECOMPRESSION.with_borrow_mut(|context| {
                 // Whatever an earlier, damaged entry has left.

@@ -94,7 +94,9 @@ fn a_folder_becomes_a_database_that_answers() {
     assert_eq!(ids(&db, "Debian:11", "zlib"), ["CVE-2030-2"]);
     assert_eq!(ids(&db, "Debian:12", "curl"), Vec::<String>::new());
     assert!(db.knows("Debian:12") && !db.knows("Debian:13"));
-    assert_eq!(db.details("CVE-2030-1").unwrap().len(), 1);
+    let details =
+        |ecosystem: &str| db.details("CVE-2030-1", &[ecosystem.to_owned()]).unwrap().len();
+    assert_eq!((details("Debian:12"), details("npm")), (1, 0));
     assert_eq!(db.exploited("CVE-2030-1").unwrap().unwrap().added, "2030-01-01");
     assert_eq!(db.epss("CVE-2030-1").unwrap().unwrap().percentile, 0.9);
     assert_eq!(db.epss("CVE-2030-2").unwrap(), None);

@@ -16,10 +16,13 @@ const NAMES_MAX: usize = 16;
 /// Links that are shown.
 const URLS_MAX: usize = 10;
 
+/// Ecosystems, and the name of a flaw.
+type Question = (Rc<[String]>, String);
+
 /// What the database says about vulnerabilities, each asked once.
 pub struct Facts<'a> {
     data: &'a dyn Lookup,
-    details: HashMap<String, Rc<Vec<Detail>>>,
+    details: HashMap<Question, Rc<Vec<Detail>>>,
     exploited: HashMap<String, Option<Exploited>>,
     epss: HashMap<String, Option<Epss>>,
 }
@@ -30,12 +33,17 @@ impl<'a> Facts<'a> {
         Self { data, details: HashMap::new(), exploited: HashMap::new(), epss: HashMap::new() }
     }
 
-    fn details(&mut self, id: &str) -> Result<Rc<Vec<Detail>>, LookupError> {
-        if let Some(found) = self.details.get(id) {
+    fn details(
+        &mut self,
+        id: &str,
+        ecosystems: &Rc<[String]>,
+    ) -> Result<Rc<Vec<Detail>>, LookupError> {
+        let key = (Rc::clone(ecosystems), id.to_owned());
+        if let Some(found) = self.details.get(&key) {
             return Ok(Rc::clone(found));
         }
-        let found = Rc::new(self.data.details(id)?);
-        self.details.insert(id.to_owned(), Rc::clone(&found));
+        let found = Rc::new(self.data.details(id, ecosystems)?);
+        self.details.insert(key, Rc::clone(&found));
         Ok(found)
     }
 
@@ -56,7 +64,9 @@ impl<'a> Facts<'a> {
         decision: &Decision,
         distro: Option<&Distro>,
     ) -> Result<Option<Vulnerability>, LookupError> {
-        let Some((names, records, details)) = self.valid(flaw)? else { return Ok(None) };
+        let Some((names, records, details)) = self.valid(flaw, &decision.ecosystems)? else {
+            return Ok(None);
+        };
         let id = best_name(&names);
         let mut exploited: Option<Exploited> = None;
         let mut epss: Option<Epss> = None;
@@ -125,6 +135,7 @@ impl<'a> Facts<'a> {
     fn valid(
         &mut self,
         flaw: &Flaw,
+        ecosystems: &Rc<[String]>,
     ) -> Result<Option<(BTreeSet<String>, Vec<Rc<Record>>, Vec<Detail>)>, LookupError> {
         let mut names = flaw.names.clone();
         let mut details = Vec::new();
@@ -142,7 +153,7 @@ impl<'a> Facts<'a> {
             {
                 continue;
             }
-            let found = self.details(name)?;
+            let found = self.details(name, ecosystems)?;
             if found.iter().any(|detail| detail.rejected && detail.id == *name) {
                 rejected.insert(name.clone());
                 continue;

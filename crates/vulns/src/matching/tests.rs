@@ -23,7 +23,7 @@ impl Lookup for Memory {
         let wanted = |entry: &&(&str, &str, Record)| entry.0 == ecosystem && entry.1 == name;
         Ok(self.records.iter().filter(wanted).map(|entry| entry.2.clone()).collect())
     }
-    fn details(&self, id: &str) -> Result<Vec<Detail>, LookupError> {
+    fn details(&self, id: &str, _: &[String]) -> Result<Vec<Detail>, LookupError> {
         Ok(self.details.iter().filter(|detail| detail.id == id).cloned().collect())
     }
     fn products(&self, vendor: &str, product: &str) -> Result<Vec<CpeRecord>, LookupError> {

@@ -164,6 +164,7 @@ fn nvd_is_read_page_by_page_and_then_only_what_changed() {
     let freshness =
         crate::db::Freshness { now: "2030-06-12T00:00:00Z".parse().unwrap(), age_days_max: 7 };
     let db = crate::db::Database::open(dir.path(), freshness).unwrap().unwrap();
-    let text = |id: &str| crate::advisory::Lookup::details(&db, id).unwrap()[0].description.clone();
+    let text =
+        |id: &str| crate::advisory::Lookup::details(&db, id, &[]).unwrap()[0].description.clone();
     assert_eq!((text("CVE-2030-1").as_str(), text("CVE-2030-2").as_str()), ("one", "new"));
 }
