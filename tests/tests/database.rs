@@ -455,3 +455,14 @@ fn an_update_that_is_killed_twenty_times() {
     let temporary = left.iter().filter(|n| n.to_string_lossy().starts_with(".new")).count();
     assert_eq!(temporary, 0, "{left:?}");
 }
+
+#[test]
+fn an_update_that_brings_nothing_is_no_success() {
+    let empty = tempfile::tempdir().unwrap();
+    let from = empty.path().to_str().unwrap();
+    let done = Haechi::new(&["db", "update", "--from", from]).run().must_end_with(2);
+    assert!(done.stderr.contains("No source was updated"), "{}", done.stderr);
+    // A folder that is no system is not a clean one.
+    let done = Haechi::new(&["image", "scan", "--rootfs", from]).run().must_end_with(2);
+    assert!(done.stdout.contains("root of a system"), "{}", done.stdout);
+}

@@ -133,6 +133,18 @@ fn marked_and_unmarked() {
     assert_eq!(tags(&id), [BAD]);
     assert_eq!(runs(), before);
     assert_eq!(haechi(&["image", "mark", "haechi-test-mark/none:1"], data.path()).code, 2);
+
+    // The reference that the mark would take is another image's: nothing is taken from it.
+    docker(&["tag", GOOD, "haechi-test-mark/bad:1-unsafe"]);
+    let refused = haechi(&["image", "mark", BAD, "--yes"], data.path()).must_end_with(2);
+    assert!(refused.stderr.contains("another image"), "{}", refused.stderr);
+    assert_eq!((tags(&id), tags(GOOD).len()), (vec![BAD.to_owned()], 2));
+    let back = ["image", "unmark", "haechi-test-mark/bad:1-unsafe", "--yes"];
+    haechi(&back, data.path()).must_end_with(2);
+    assert_eq!((tags(&id), tags(GOOD).len()), (vec![BAD.to_owned()], 2));
+    // Nobody marked that image: without a name it is left alone.
+    let all = haechi(&["image", "unmark"], data.path());
+    assert!(!all.stdout.contains("haechi-test-mark/bad:1-unsafe"), "{}", all.stdout);
 }
 
 /// The entry of the list that has this tag.

@@ -51,6 +51,12 @@ const NEEDS: &[Need] = &[
         what_for: &[For::Verify, For::Test, For::Bench],
     },
     Need {
+        seen: Seen::Program("clang"),
+        packages: &["clang"],
+        why: "compiles the programs that run in the kernel",
+        what_for: &[For::Verify, For::Test, For::Bench],
+    },
+    Need {
         seen: Seen::Program("dockerd"),
         packages: &["docker.io"],
         why: "the container engine that is verified",

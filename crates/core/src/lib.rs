@@ -7,7 +7,9 @@
 //! All of it is plain, sorted, serialisable data. This crate does no input or output, knows no
 //! Docker client, no database and no expression language.
 
+pub mod alert;
 pub mod diff;
+pub mod event;
 pub mod facts;
 pub mod finding;
 pub mod inventory;

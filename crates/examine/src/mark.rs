@@ -34,6 +34,9 @@ pub enum NoStep {
     /// The marked tag would be longer than a tag may be.
     #[error("{0}: the tag with `{SUFFIX}` would be longer than {TAG_MAX} characters")]
     TooLong(String),
+    /// The new reference names another image, which would lose it.
+    #[error("{0} is the name of another image; give that one another name or remove it first")]
+    Taken(String),
     /// It is no reference with a tag.
     #[error("{0} has no tag")]
     NoTag(String),
@@ -65,6 +68,17 @@ pub fn unmark(id: &str, reference: &str) -> Result<Step, NoStep> {
             Ok(Step { id: id.into(), from: reference.into(), to: plain.into() })
         }
         _ => Err(NoStep::Already(reference.to_owned())),
+    }
+}
+
+/// A step that takes no reference from another image. `named` gives the image that a reference names now.
+///
+/// # Errors
+/// It would.
+pub fn free(step: Step, named: impl Fn(&str) -> Option<String>) -> Result<Step, NoStep> {
+    match named(&step.to) {
+        Some(id) if id != step.id => Err(NoStep::Taken(step.to)),
+        _ => Ok(step),
     }
 }
 
@@ -104,6 +118,19 @@ mod tests {
         );
         let back = unmark("sha256:a", "registry.example.com:5000/app:1.2-unsafe");
         assert_eq!(back.map(|s| s.to), Ok("registry.example.com:5000/app:1.2".into()));
+    }
+
+    #[test]
+    fn no_image_loses_its_reference_to_another() {
+        let named = |id: &str| {
+            let id = id.to_owned();
+            move |reference: &str| (reference == "app:1-unsafe").then(|| id.clone())
+        };
+        let step = mark("a", "app:1").unwrap();
+        assert_eq!(free(step.clone(), named("a")), Ok(step.clone()));
+        assert_eq!(free(step, named("b")), Err(NoStep::Taken("app:1-unsafe".into())));
+        let other = mark("a", "app:2").unwrap();
+        assert!(free(other, named("b")).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line, as typed. Every option has a `HAECHI_*` variable.
 
 mod image;
+mod monitor;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use image::*;
+pub use monitor::*;
 
 /// Verifies that a container environment is secure.
 #[derive(Debug, Parser)]
@@ -68,6 +70,8 @@ pub enum Command {
     /// The vulnerability database
     #[command(subcommand)]
     Db(Db),
+    /// Watch running containers from the kernel, and judge what they do by rules
+    Monitor(Monitor),
     /// Benchmarks and checks
     #[command(subcommand)]
     Benchmark(Benchmark),

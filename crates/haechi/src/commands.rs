@@ -9,6 +9,7 @@ mod image;
 mod images;
 mod marks;
 mod misc;
+mod monitor;
 mod policy;
 mod verify;
 
@@ -46,6 +47,8 @@ pub const NOTES: &[&str] = &[
     "mark-impossible",
     "mark-nothing",
     "unmark-nothing",
+    "unmark-impossible",
+    "unmark-foreign",
     "mark-done",
     "mark-would",
     "mark-dry",
@@ -58,6 +61,7 @@ pub const NOTES: &[&str] = &[
     "db-updated",
     "db-unchanged",
     "db-absent",
+    "db-nothing",
     "db-failed",
     "db-broken",
     "db-partial",
@@ -69,6 +73,11 @@ pub const NOTES: &[&str] = &[
     "db-line-old",
     "db-line-error",
     "images-not-examined",
+    "rule-problem",
+    "monitor-lacks",
+    "monitor-began",
+    "monitor-ended",
+    "monitor-lost",
 ];
 
 /// Runs a command; its exit code.
@@ -78,6 +87,7 @@ pub async fn run(command: &Command, setting: &Setting) -> anyhow::Result<u8> {
         Command::Collect(args) => collect::run(args, setting).await,
         Command::Image(args) => image::run(args, setting).await,
         Command::Db(args) => db::run(args, setting).await,
+        Command::Monitor(args) => monitor::run(args, setting).await,
         Command::Benchmark(args) => benchmark::run(args, setting),
         Command::Policy(args) => policy::run(args, setting),
         Command::History(args) => history::list(args, setting).await,

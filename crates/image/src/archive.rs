@@ -114,7 +114,7 @@ fn entries(
                 }
                 Ok(_) => {
                     let detail = "its content is not what its name says".to_owned();
-                    let scan = missing(&place, ProblemKind::Corrupt, detail);
+                    let scan = missing(&place, ProblemKind::DigestMismatch, detail);
                     emit(Item::Layer(place, Box::new(scan)))?;
                 }
                 Err(error) => return Ok(Err(error.into())),
@@ -243,7 +243,9 @@ mod tests {
         assert_eq!(known, [Item::Known(path.clone(), digest.clone())]);
         let other = tar_of(&[("etc/hostname", b"b")]);
         match items(&tar_of(&[(&path, &other)]), &[&digest]).as_slice() {
-            [Item::Layer(_, layer)] => assert_eq!(layer.problems[0].kind, ProblemKind::Corrupt),
+            [Item::Layer(_, layer)] => {
+                assert_eq!(layer.problems[0].kind, ProblemKind::DigestMismatch)
+            }
             other => panic!("{other:?}"),
         }
     }

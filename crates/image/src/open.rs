@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use haechi_core::inventory::{INVENTORY_SCHEMA, ProblemKind, Scan, ScanSubject};
+use haechi_core::inventory::{INVENTORY_SCHEMA, Part, Problem, ProblemKind, Scan, ScanSubject};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
@@ -215,8 +215,18 @@ pub async fn folder(path: &Path, options: &Options) -> Result<Scan, ScanError> {
         return Err(ScanError::NoImage { place, why: "is no folder".into() });
     }
     let layer = layer(Input::Folder(real), &place, tokio::io::empty(), options).await?;
-    let subject = ScanSubject { kind: "rootfs".into(), reference: place, ..ScanSubject::default() };
-    Ok(merge(&[layer], None, subject))
+    let subject =
+        ScanSubject { kind: "rootfs".into(), reference: place.clone(), ..ScanSubject::default() };
+    let mut scan = merge(&[layer], None, subject);
+    // Another folder than was meant, or a mount that failed, must not look like a clean system.
+    if scan.packages.is_empty() && scan.distro.is_none() {
+        let why = "neither a package nor the name of a distribution: is it the root of a system?";
+        scan.problems.push(Problem {
+            affects: vec![Part::Packages],
+            ..problem(ProblemKind::UnknownDistro, &place, why.to_owned())
+        });
+    }
+    Ok(scan)
 }
 
 /// Only the package databases of a root file system: a host's own packages, without reading all its files.

@@ -146,6 +146,10 @@ async fn update(
         }
         Ok(())
     })?;
+    if report.sources.iter().all(|source| source.outcome == Outcome::Absent) {
+        failed = true;
+        setting.note("db-nothing", &[("from", from.unwrap_or("the publishers"))]);
+    }
     for (place, why) in &report.failures {
         failed = true;
         setting.note("db-file-failed", &[("place", place), ("why", why)]);

@@ -190,9 +190,10 @@ pub async fn mark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
     let options = image::options(&args.reading, setting)?;
     let api = image::api(setting)?;
     let mut wanted = listed(&api).await?;
+    let named = names(&wanted);
     chosen(&mut wanted, &args.references)?;
     let reports = judged(&api, wanted, &examiner, &options, setting).await?;
-    let mut steps = Vec::new();
+    let (mut steps, mut refused) = (Vec::new(), false);
     for report in &reports {
         let subject = &report.scan.subject;
         if report.verdict.safety != Safety::Unsafe {
@@ -205,29 +206,47 @@ pub async fn mark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
         }
         let why = reasons(report, setting);
         for tag in subject.tags.iter().filter(|tag| is_chosen(tag, &args.references)) {
-            match mark::mark(&subject.id, tag) {
+            match mark::mark(&subject.id, tag)
+                .and_then(|step| mark::free(step, |to| named.get(to).cloned()))
+            {
                 Ok(step) => steps.push((step, why.clone())),
                 Err(mark::NoStep::Already(_)) => {}
-                Err(error) => setting.note("mark-impossible", &[("why", &error.to_string())]),
+                Err(error) => {
+                    setting.note("mark-impossible", &[("why", &error.to_string())]);
+                    refused = true;
+                }
             }
         }
     }
-    done(&api, steps, "mark", args.yes, setting).await
+    done(&api, steps, "mark", args.yes, refused, setting).await
 }
 
 pub async fn unmark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
     let api = image::api(setting)?;
     let mut wanted = listed(&api).await?;
+    let named = names(&wanted);
     chosen(&mut wanted, &args.references)?;
-    let mut steps = Vec::new();
+    // Without a name, only marks that were set here: `-unsafe` may be somebody's own word.
+    let set = super::store(setting).await?.marks().await.map_err(super::store_failure)?;
+    let ours = |id: &str, tag: &str| set.iter().any(|mark| mark.image == id && mark.after == tag);
+    let (mut steps, mut refused) = (Vec::new(), false);
     for image in &wanted {
         for tag in image.tags.iter().filter(|tag| is_chosen(tag, &args.references)) {
-            if let Ok(step) = mark::unmark(&image.id, tag) {
-                steps.push((step, String::new()));
+            let Ok(step) = mark::unmark(&image.id, tag) else { continue };
+            if args.references.is_empty() && !ours(&image.id, tag) {
+                setting.note("unmark-foreign", &[("image", tag)]);
+                continue;
+            }
+            match mark::free(step, |to| named.get(to).cloned()) {
+                Ok(step) => steps.push((step, String::new())),
+                Err(error) => {
+                    setting.note("unmark-impossible", &[("why", &error.to_string())]);
+                    refused = true;
+                }
             }
         }
     }
-    done(&api, steps, "unmark", args.yes, setting).await
+    done(&api, steps, "unmark", args.yes, refused, setting).await
 }
 
 /// Why an image is unsafe, in a few words.
@@ -241,6 +260,14 @@ fn reasons(report: &ImageReport, setting: &Setting) -> String {
         .collect();
     let more = report.verdict.reasons.len().saturating_sub(3) as u64 + report.verdict.more;
     if more == 0 { shown.join("; ") } else { format!("{}; +{more}", shown.join("; ")) }
+}
+
+/// The image that each reference names.
+fn names(images: &[Listed]) -> BTreeMap<String, String> {
+    let pairs = images
+        .iter()
+        .flat_map(|image| image.tags.iter().map(|tag| (tag.clone(), image.id.clone())));
+    pairs.collect()
 }
 
 /// Keeps the images that references name; all if none is given.
@@ -271,11 +298,15 @@ async fn done(
     steps: Vec<(mark::Step, String)>,
     action: &str,
     yes: bool,
+    refused: bool,
     setting: &Setting,
 ) -> anyhow::Result<u8> {
+    let code = if refused { exit::COULD_NOT_VERIFY } else { exit::CLEAN };
     if steps.is_empty() {
-        setting.note(&format!("{action}-nothing"), &[]);
-        return Ok(exit::CLEAN);
+        if !refused {
+            setting.note(&format!("{action}-nothing"), &[]);
+        }
+        return Ok(code);
     }
     let store = if yes { Some(super::store(setting).await?) } else { None };
     for (step, why) in &steps {
@@ -295,5 +326,5 @@ async fn done(
     if !yes {
         setting.note("mark-dry", &[]);
     }
-    Ok(exit::CLEAN)
+    Ok(code)
 }

@@ -1,0 +1,207 @@
+/* Building a record and sending it. Included by sensor.bpf.c, whose maps it uses.
+ * SPDX-License-Identifier: GPL-2.0 OR MIT */
+#pragma once
+
+/* An empty record about a task. */
+NOINLINE struct scratch *begin(u32 which, struct task_struct *task, u64 group, u32 kind)
+{
+	struct scratch *s = map_lookup(&scratches, &which);
+	if (!s)
+		return 0;
+	struct head *h = &s->record.head;
+	__builtin_memset(h, 0, sizeof(*h));
+	s->used = 0;
+	h->at = boot_time();
+	h->group = group;
+	h->kind = kind;
+	if (!task)
+		return s;
+	h->pid = GET(task, tgid);
+	h->tid = GET(task, pid);
+	struct task_struct *leader = GET(task, group_leader);
+	h->started = GET(leader, start_boottime);
+	struct task_struct *parent = GET(task, real_parent);
+	h->parent = GET(parent, tgid);
+	struct pid *pid = GET(leader, thread_pid);
+	u32 level = GET(pid, level);
+	if (level < 33) /* MAX_PID_NS_LEVEL */
+		read_kernel(&h->inner_pid, 4, (void *)&pid->numbers + level * 16);
+	struct cred *cred = GET(task, cred);
+	h->uid = GET(cred, uid.val);
+	h->gid = GET(cred, gid.val);
+	h->euid = GET(cred, euid.val);
+	read_kernel(&h->effective, 8, &cred->cap_effective);
+	read_kernel(&h->permitted, 8, &cred->cap_permitted);
+	h->login_uid = HAS(task, loginuid) ? GET(task, loginuid.val) : (u32)-1;
+	struct signal_struct *signal = GET(task, signal);
+	struct pid *session = GET(signal, pids[3]);
+	read_kernel(&h->session, 4, &session->numbers);
+	struct tty_struct *tty = GET(signal, tty);
+	if (tty) {
+		struct tty_driver *driver = GET(tty, driver);
+		u32 minor = GET(driver, minor_start) + GET(tty, index);
+		h->tty = (minor & 0xff) | ((u32)GET(driver, major) << 8) | ((minor & ~0xffu) << 12);
+	}
+	read_kernel(&h->comm, 16, &task->comm);
+	if (host_mounts && mounts_of(task) == host_mounts)
+		h->flags |= HOST_MOUNTS;
+	return s;
+}
+
+INLINE void took(struct scratch *s, u32 index, long size)
+{
+	if (size < 0) {
+		s->record.head.flags |= CUT;
+		size = 0;
+	}
+	s->record.head.lengths[index & 7] = size;
+	s->used += size;
+}
+
+/* Text of the process. */
+NOINLINE long add_user_text(struct scratch *s, u32 index, u64 from)
+{
+	u32 used = s->used;
+	if (used > DATA_STEP * 4 || !from)
+		return 0;
+	long size = read_user_text(&s->record.data[used], DATA_STEP, (void *)from);
+	if (size == DATA_STEP)
+		s->record.head.flags |= CUT;
+	took(s, index, size > 0 ? size - 1 : size);
+	return 0;
+}
+
+/* Bytes of the process, at most DATA_STEP. */
+NOINLINE long add_user_bytes(struct scratch *s, u32 index, u64 from, u64 size)
+{
+	u32 used = s->used;
+	if (used > DATA_STEP * 4 || !from || !size)
+		return 0;
+	if (size > DATA_STEP) {
+		size = DATA_STEP;
+		s->record.head.flags |= CUT;
+	}
+	OPAQUE(size);
+	if (size > DATA_STEP)
+		return 0;
+	took(s, index, read_user(&s->record.data[used], size, (void *)from) < 0 ? -1 : (long)size);
+	return 0;
+}
+
+NOINLINE long add_kernel_text(struct scratch *s, u32 index, const void *from)
+{
+	u32 used = s->used;
+	if (used > DATA_STEP * 4 || !from)
+		return 0;
+	long size = read_kernel_text(&s->record.data[used], DATA_STEP, from);
+	took(s, index, size > 0 ? size - 1 : size);
+	return 0;
+}
+
+/* One step of a walk towards the root; 0 when it is over. State is in memory, or the verifier would follow each
+ * combination of it. */
+INLINE int step(struct scratch *s)
+{
+	struct dentry *dentry = s->dentry;
+	struct mount *mount = s->mount;
+	struct dentry *parent = GET(dentry, d_parent);
+	if (dentry == GET(mount, mnt.mnt_root) || dentry == parent) {
+		struct mount *above = GET(mount, mnt_parent);
+		if (above == mount || !above)
+			return 0;
+		s->dentry = GET(mount, mnt_mountpoint);
+		s->mount = above;
+		return 1;
+	}
+	u32 size = GET(dentry, d_name.len);
+	const unsigned char *name = GET(dentry, d_name.name);
+	if (size > 255)
+		size = 255;
+	u32 at = s->at;
+	if (at > 4096 || at < size + 1 || !parent) {
+		s->record.head.flags |= CUT;
+		return 0;
+	}
+	at -= size + 1;
+	at &= 4095;
+	OPAQUE(size);
+	size &= 255;
+	s->path[at] = '/';
+	read_kernel(&s->path[at + 1], size, name);
+	s->at = at;
+	s->dentry = parent;
+	return 1;
+}
+
+/* The path of a file as its mount namespace has it, through every mount up to the root: a changed root cannot fake
+ * it. Of a path with more parts than steps the last ones are kept, without the first slash. */
+NOINLINE long add_path(struct scratch *s, u32 index, struct dentry *dentry, struct vfsmount *mnt)
+{
+	if (!dentry || !mnt)
+		return 0;
+	/* What is in no folder (a pipe, a socket, memory) has a name at most. */
+	if (dentry == GET(dentry, d_parent) && dentry != GET(mnt, mnt_root))
+		return add_kernel_text(s, index, GET(dentry, d_name.name));
+	s->dentry = dentry;
+	s->mount = (void *)mnt - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+	s->at = 4096;
+	u32 steps = 0;
+	for (; steps < PATH_STEPS; steps++)
+		if (!step(s))
+			break;
+	u32 at = s->at;
+	if (steps == PATH_STEPS) {
+		s->record.head.flags |= CUT;
+		at++;
+	}
+	if (at == 4096) {
+		at--;
+		s->path[at] = '/';
+	}
+	u32 used = s->used;
+	if (at >= 4096 || used > DATA_STEP * 4)
+		return 0;
+	u32 size = 4096 - at;
+	OPAQUE(size);
+	if (size > DATA_STEP)
+		return 0;
+	read_kernel(&s->record.data[used], size, &s->path[at]);
+	took(s, index, size);
+	return 0;
+}
+
+/* Sends what was built. Counts it for the group, sent or lost. */
+NOINLINE long send(struct scratch *s, u32 urgent)
+{
+	u64 group = s->record.head.group;
+	u32 kind = s->record.head.kind;
+	u32 size = s->used;
+	long failed;
+	if (size > DATA_STEP * 5)
+		return 0;
+	s->record.head.size = size;
+	if (urgent) {
+		/* Half of the ring is kept for programs and the life of containers: one that floods it with calls cannot
+		 * hide what others start. */
+		if (kind >= OPEN && ring_query(&alerts, RING_PENDING) > ring_query(&alerts, RING_SIZE) / 2)
+			failed = -1;
+		else
+			failed = ring_output(&alerts, &s->record, sizeof(struct head) + size, 0);
+	} else {
+		/* Only the record that fills the batch wakes: a reader that is behind is awake. */
+		u64 pending = ring_query(&bulk, RING_PENDING);
+		u64 after = pending + sizeof(struct head) + size;
+		u64 wake = pending < BATCH && after >= BATCH ? RING_FORCE_WAKEUP : RING_NO_WAKEUP;
+		failed = ring_output(&bulk, &s->record, sizeof(struct head) + size, wake);
+	}
+	struct group *g = map_lookup(&groups, &group);
+	if (g && kind < KINDS) {
+		if (failed)
+			ADD(g->lost[kind], 1);
+		else
+			ADD(g->sent[kind], 1);
+	} else if (failed) {
+		tally(LIFE_LOST);
+	}
+	return 0;
+}

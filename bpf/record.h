@@ -1,0 +1,67 @@
+/* What the kernel side and user space exchange; `crates/sensor/src/decode.rs` and `calls.rs` have the same.
+ * SPDX-License-Identifier: GPL-2.0 OR MIT */
+#pragma once
+
+#include "helpers.h"
+
+enum kind { NEW = 1, GONE, EXEC, EXIT, OPEN, NETWORK, PATH, CALL, KINDS };
+enum flag { CUT = 1, ARGS_CUT = 2, COMPAT = 4, HOST_MOUNTS = 8 };
+enum origin { UNKNOWN, IMAGE, CHANGED, MOUNTED, MEMORY };
+/* They stand for the first use of an entry that is not the 64-bit one, and for leaving the container's group. */
+enum { OTHER_ENTRY = 601, LEFT_GROUP = 603 };
+enum tally { LIFE_LOST, GROUPS_FULL, TALLIES };
+
+#define DATA_STEP 4096   /* longest single text or run of bytes: PATH_MAX */
+#define PATH_STEPS 200   /* parts of a path, mounts included, that are followed: what verifiers accept */
+/* How long a runtime takes from its first step into a container to the container's program, in ns; after it, nothing
+ * it does goes untold. */
+#define ENTERING_TIME 60000000000ull
+#define BATCH (128 << 10) /* bytes that may wait in the bulk ring before the reader is woken */
+
+/* Every record: this, then the texts one after the other. */
+struct head {
+	u64 at;
+	u64 group;
+	u64 started;
+	u64 effective;
+	u64 permitted;
+	s64 result;
+	u64 args[6];
+	u32 pid;
+	u32 tid;
+	u32 inner_pid;
+	u32 parent;
+	u32 uid;
+	u32 euid;
+	u32 gid;
+	u32 login_uid;
+	u32 tty;
+	u32 session;
+	u32 call;   /* number of the call at the 64-bit entry */
+	u32 size;   /* of the texts */
+	char comm[16];
+	u16 lengths[8];
+	u8 kind;
+	u8 flags;
+	u8 spare[6];
+};
+struct record { struct head head; u8 data[DATA_STEP * 5]; };
+
+struct group { u64 container; u64 sent[KINDS]; u64 lost[KINDS]; };
+struct entry { u64 until; u32 mounts; u32 spare; };
+struct comm { char text[16]; };
+struct name { char text[64]; };
+
+/* How a call is told. An argument is named by its number, 0 to 5. */
+enum { NO_ARGUMENT = 255, WORKING_FOLDER = 254 };
+enum filter { ALWAYS, HAS_BITS, POINTS_TO_BITS, EQUALS, DIFFERS };
+enum network { PLAIN, DUPLICATE, DATAGRAM, MESSAGE, MESSAGES };
+struct call {
+	u64 mask;
+	u16 number; /* at the 64-bit entry */
+	u8 kind;    /* OPEN, NETWORK, PATH, CALL; 0 is not told */
+	u8 urgent;
+	u8 a, b, c, d;
+	u8 filter, filtered;
+	u8 spare[6];
+};

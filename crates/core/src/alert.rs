@@ -1,0 +1,104 @@
+//! What a rule said about something that a container did.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+
+/// Schema of an alert as JSON.
+pub const ALERT_SCHEMA: &str = "haechi/alert/v1";
+
+/// How urgent a rule is: Falco's eight priorities, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// The system is unusable.
+    Emergency,
+    /// Something has to be done at once.
+    Alert,
+    /// Critical.
+    Critical,
+    /// An error.
+    Error,
+    /// A warning.
+    Warning,
+    /// Normal, but worth knowing.
+    Notice,
+    /// For information.
+    Informational,
+    /// For finding faults.
+    Debug,
+}
+
+impl Priority {
+    /// The name as in rules and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Emergency => "emergency",
+            Self::Alert => "alert",
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+            Self::Informational => "informational",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// A container, as an alert names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertContainer {
+    /// Full id.
+    pub id: String,
+    /// Name; empty if the engine had not told it yet.
+    pub name: String,
+    /// The reference that it was created from.
+    pub image: String,
+    /// Kubernetes namespace; empty if there is none.
+    pub namespace: String,
+    /// Kubernetes pod; empty if there is none.
+    pub pod: String,
+}
+
+/// An ancestor of the process, the parent first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ancestor {
+    /// Id on the host.
+    pub pid: u32,
+    /// Name as the kernel keeps it.
+    pub name: String,
+    /// The program's file.
+    pub path: String,
+    /// Name and arguments as one line.
+    pub command: String,
+}
+
+/// A rule that matched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// [`ALERT_SCHEMA`].
+    pub schema: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Name of the rule.
+    pub rule: String,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// The rule's output, filled in.
+    pub text: String,
+    /// Tags of the rule.
+    pub tags: Vec<String>,
+    /// Checks that it is evidence for.
+    pub checks: Vec<String>,
+    /// In which container.
+    pub container: AlertContainer,
+    /// The program of the process that did it.
+    pub program: String,
+    /// Its command line.
+    pub command: String,
+    /// Its ancestors, the parent first.
+    pub ancestors: Vec<Ancestor>,
+    /// What it did.
+    pub event: Event,
+}

@@ -1,0 +1,56 @@
+//! Judges what containers do.
+//!
+//! Events of the kernel come in, in order; each is told apart by container and process ([`container`], [`tree`]), shown
+//! to the rules in the words of Falco's fields ([`fields`]), and becomes an [`haechi_core::alert::Alert`] where a rule
+//! matches. It promises that an event of a container that it does not know by name is judged all the same. Beside `/proc`
+//! at the beginning ([`running`]) it reads nothing: what the kernel's rings and the engine say is given to it.
+
+pub mod arguments;
+pub mod container;
+pub mod fields;
+pub mod flags;
+pub mod monitor;
+pub mod running;
+pub mod tree;
+pub mod view;
+
+pub use container::{Container, Containers};
+pub use monitor::{Clock, Monitor};
+
+/// Files of which reading is told: last parts of paths, and folders.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watched {
+    /// Last parts of paths.
+    pub names: Vec<String>,
+    /// Last parts of the paths of folders.
+    pub folders: Vec<String>,
+}
+
+impl Watched {
+    /// Our own list.
+    ///
+    /// # Errors
+    /// It is broken. A test rules that out.
+    pub fn embedded() -> Result<Self, serde_norway::Error> {
+        serde_norway::from_str(include_str!("../../../rules/watched.yaml"))
+    }
+}
+
+/// Our own rules: file name and content.
+pub const RULES: (&str, &str) = ("rules/haechi.yaml", include_str!("../../../rules/haechi.yaml"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_of_ours_runs() {
+        let loaded = haechi_rules::Rules::load(&[RULES], &fields::Fields);
+        assert_eq!(loaded.problems, []);
+        let listed = loaded.rules.list();
+        assert!(listed.len() >= 25);
+        assert!(listed.iter().all(|rule| rule.state == haechi_rules::State::Runs), "{listed:?}");
+        assert!(!Watched::embedded().unwrap().names.is_empty());
+    }
+}

@@ -1,0 +1,74 @@
+//! Processes that were there before the monitor, from `/proc` (proc(5)).
+//!
+//! One that ends while this reads is left out. What a process says of itself (its arguments) it may have changed.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use crate::tree::Known;
+
+/// Bytes of arguments that are read: as much as the kernel side keeps.
+const ARGS_MAX: u64 = 4096;
+
+/// All processes below `proc`.
+pub fn processes(proc: &Path) -> Vec<Known> {
+    let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
+    let folders = entries.flatten().map(|entry| entry.path());
+    folders.filter_map(|folder| process(&folder)).collect()
+}
+
+fn process(folder: &Path) -> Option<Known> {
+    let pid: u32 = folder.file_name()?.to_str()?.parse().ok()?;
+    let stat = fs::read(folder.join("stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat).into_owned();
+    let (name, parent, session) = parse(&stat)?;
+    let mut args = Vec::new();
+    let file = fs::File::open(folder.join("cmdline")).ok()?;
+    file.take(ARGS_MAX).read_to_end(&mut args).ok()?;
+    let args = args.strip_suffix(b"\0").unwrap_or(&args);
+    let args = args.split(|&byte| byte == 0).map(|arg| String::from_utf8_lossy(arg).into_owned());
+    let link = |name: &str| {
+        let target = fs::read_link(folder.join(name)).ok();
+        target.map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    Some(Known {
+        pid,
+        parent,
+        session,
+        name: name.to_owned(),
+        path: link("exe"),
+        args: args.collect(),
+        cwd: link("cwd"),
+        ..Known::default()
+    })
+}
+
+/// Name, parent and session of `/proc/PID/stat`. The name may hold blanks and brackets.
+fn parse(stat: &str) -> Option<(&str, u32, u32)> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let (_, name) = before.split_once('(')?;
+    let mut words = after.split_ascii_whitespace();
+    let parent = words.nth(1)?.parse().ok()?;
+    let session = words.nth(1)?.parse().ok()?;
+    Some((name, parent, session))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_look_like_the_rest_of_the_line() {
+        assert_eq!(parse("7 (a) R 9 (b) S 5 6 4 0"), Some(("a) R 9 (b", 5, 4)));
+        assert_eq!(parse("7 (a"), None);
+    }
+
+    #[test]
+    fn this_process_is_among_them() {
+        let own = std::process::id();
+        let all = processes(Path::new("/proc"));
+        let known = all.iter().find(|known| known.pid == own).unwrap();
+        assert!(known.parent > 0 && !known.args.is_empty() && known.path.starts_with('/'));
+    }
+}

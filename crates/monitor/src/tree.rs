@@ -1,0 +1,191 @@
+//! Processes and their ancestors, from what the kernel told and what `/proc` said when the monitor began.
+//!
+//! A process that only forked is what its parent was. One that ended is remembered for a while, because its children
+//! are still judged by it. It promises bounded memory, not a complete family.
+
+use std::collections::HashMap;
+
+use haechi_core::event::{Action, Event, Origin};
+
+/// Processes that are remembered. A machine has at most some ten thousand at once.
+const KNOWN_MAX: usize = 100_000;
+/// Ancestors that are followed.
+pub const ANCESTORS_MAX: usize = 32;
+
+/// What is known about a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Id on the host.
+    pub pid: u32,
+    /// When it was started, in nanoseconds since the machine started; 0 if unknown.
+    pub started: u64,
+    /// The parent's id.
+    pub parent: u32,
+    /// Name as the kernel keeps it.
+    pub name: String,
+    /// The program's file.
+    pub path: String,
+    /// Arguments, the first is the program's own name.
+    pub args: Vec<String>,
+    /// Working directory when the program was started.
+    pub cwd: String,
+    /// Where the program's file is from.
+    pub origin: Origin,
+    /// Session leader.
+    pub session: u32,
+    /// When it ended; 0 while it runs.
+    pub ended: u64,
+}
+
+impl Known {
+    /// Name and arguments as one line.
+    pub fn command_line(&self) -> String {
+        let mut line = self.name.clone();
+        for arg in self.args.iter().skip(1) {
+            line.push(' ');
+            line.push_str(arg);
+        }
+        line
+    }
+}
+
+/// All processes that are remembered.
+#[derive(Debug, Default)]
+pub struct Tree {
+    known: HashMap<u32, Known>,
+}
+
+impl Tree {
+    /// A process that was there when the monitor began.
+    pub fn seed(&mut self, known: Known) {
+        self.known.insert(known.pid, known);
+    }
+
+    /// Learns from an event, before it is judged.
+    pub fn see(&mut self, event: &Event) {
+        let process = &event.process;
+        let same = self
+            .known
+            .get(&process.pid)
+            .is_some_and(|known| known.started == 0 || known.started == process.started);
+        if !same {
+            // It has only forked until now: it is what its parent is.
+            let parent = self.known.get(&process.parent).cloned().unwrap_or_default();
+            self.known.insert(process.pid, Known { ended: 0, ..parent });
+        }
+        let Some(known) = self.known.get_mut(&process.pid) else { return };
+        known.pid = process.pid;
+        known.started = process.started;
+        known.parent = process.parent;
+        known.session = process.session;
+        known.name.clone_from(&process.name);
+        match &event.action {
+            Action::Exec(exec) => {
+                known.path.clone_from(&exec.path);
+                known.args.clone_from(&exec.args);
+                known.cwd.clone_from(&exec.cwd);
+                known.origin = exec.origin;
+            }
+            Action::Exit(_) if process.pid == process.tid => known.ended = event.at,
+            _ => {}
+        }
+        if self.known.len() > KNOWN_MAX {
+            self.forget();
+        }
+    }
+
+    /// Half of those that ended go, the first ended first; if none did, those that began first.
+    fn forget(&mut self) {
+        let mut ends: Vec<u64> = self.known.values().map(|known| known.ended).collect();
+        ends.sort_unstable();
+        let running = ends.iter().take_while(|&&end| end == 0).count();
+        let ended = ends.get(running..).unwrap_or_default();
+        match ended.get(ended.len() / 2) {
+            Some(&before) => self.known.retain(|_, known| known.ended == 0 || known.ended > before),
+            None => {
+                let mut starts: Vec<u64> = self.known.values().map(|known| known.started).collect();
+                starts.sort_unstable();
+                let before = starts.get(starts.len() / 2).copied().unwrap_or(u64::MAX);
+                self.known.retain(|_, known| known.started > before);
+            }
+        }
+    }
+
+    /// A process.
+    pub fn get(&self, pid: u32) -> Option<&Known> {
+        self.known.get(&pid)
+    }
+
+    /// Its ancestors, the parent first.
+    pub fn ancestors(&self, pid: u32) -> impl Iterator<Item = &Known> {
+        let mut next = self.known.get(&pid);
+        std::iter::from_fn(move || {
+            let child = next?;
+            // An id that was given to another process since is no parent.
+            next = self
+                .known
+                .get(&child.parent)
+                .filter(|parent| parent.pid != child.pid && parent.started <= child.started.max(1));
+            next
+        })
+        .take(ANCESTORS_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haechi_core::event::{Exec, Process};
+
+    use super::*;
+
+    fn event(pid: u32, parent: u32, started: u64, action: Action) -> Event {
+        let name = format!("p{pid}");
+        let process = Process { pid, tid: pid, parent, started, name, ..Process::default() };
+        Event { at: started + 1, cgroup: 1, process, call: String::new(), result: 0, action }
+    }
+
+    fn exec(path: &str) -> Action {
+        Action::Exec(Box::new(Exec {
+            path: path.into(),
+            args: vec!["x".into()],
+            ..Exec::default()
+        }))
+    }
+
+    fn paths(tree: &Tree, pid: u32) -> Vec<&str> {
+        tree.ancestors(pid).map(|known| known.path.as_str()).collect()
+    }
+
+    #[test]
+    fn a_child_that_only_forked_is_what_its_parent_is() {
+        let mut tree = Tree::default();
+        tree.see(&event(10, 1, 100, exec("/bin/sh")));
+        tree.see(&event(11, 10, 110, Action::Exit(0)));
+        assert_eq!(tree.get(11).map(|known| known.path.as_str()), Some("/bin/sh"));
+        tree.see(&event(12, 10, 120, exec("/bin/ls")));
+        assert_eq!(paths(&tree, 12), ["/bin/sh"]);
+    }
+
+    #[test]
+    fn a_parent_that_ended_is_still_an_ancestor_and_a_later_one_of_the_same_id_is_none() {
+        let mut tree = Tree::default();
+        tree.see(&event(10, 1, 100, exec("/bin/sh")));
+        tree.see(&event(12, 10, 120, exec("/bin/ls")));
+        tree.see(&event(10, 1, 100, Action::Exit(0)));
+        assert_eq!(paths(&tree, 12), ["/bin/sh"]);
+        tree.see(&event(10, 1, 900, exec("/bin/other")));
+        assert!(paths(&tree, 12).is_empty());
+    }
+
+    #[test]
+    fn memory_is_bounded_and_families_that_point_at_each_other_end() {
+        let mut tree = Tree::default();
+        for pid in 1..=u32::try_from(KNOWN_MAX).unwrap() + 10 {
+            tree.see(&event(pid, 0, 5, Action::Exit(0)));
+        }
+        assert!(tree.known.len() <= KNOWN_MAX);
+        tree.see(&event(7, 8, 5, exec("a")));
+        tree.see(&event(8, 7, 5, exec("b")));
+        assert_eq!(tree.ancestors(7).count(), ANCESTORS_MAX);
+    }
+}

@@ -1,0 +1,294 @@
+//! One event as rules see it: the values of fields.
+//!
+//! A field that has no value here is absent, and no comparison with it is true. Values come from the event, its
+//! process's known history, and its container.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use haechi_core::event::{Action, Endpoint, Event, Network, Origin, Socket};
+use haechi_rules::{Arg, Field, Subject, Value};
+
+use crate::container::Container;
+use crate::fields::{self, Id};
+use crate::tree::{Known, Tree};
+use crate::{arguments, flags};
+
+/// One event with what is known around it.
+pub struct View<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// Processes.
+    pub tree: &'a Tree,
+    /// Its container.
+    pub container: Option<&'a Container>,
+    /// Name of this machine.
+    pub host: &'a str,
+}
+
+/// `10.0.0.2:51234->10.0.0.3:443`, or the path of a Unix socket.
+pub fn tuple(network: &Network) -> String {
+    let end = |end: Endpoint| match end.ip {
+        IpAddr::V4(ip) => format!("{ip}:{}", end.port),
+        IpAddr::V6(ip) => format!("[{ip}]:{}", end.port),
+    };
+    match (network.local, network.remote) {
+        (Some(local), Some(remote)) => format!("{}->{}", end(local), end(remote)),
+        (Some(one), None) | (None, Some(one)) => end(one),
+        (None, None) => network.path.clone(),
+    }
+}
+
+/// Owner of a user id, without looking into the container: only root has the same name everywhere.
+fn user(id: u32) -> Option<Value<'static>> {
+    match id {
+        0 => Some(text("root")),
+        u32::MAX => None,
+        other => Some(Value::Text(other.to_string().into())),
+    }
+}
+
+fn text<'a>(text: impl Into<Cow<'a, str>>) -> Value<'a> {
+    Value::Text(text.into())
+}
+
+fn filled(words: &str) -> Option<Value<'_>> {
+    (!words.is_empty()).then(|| text(words))
+}
+
+fn number(number: impl Into<i64>) -> Option<Value<'static>> {
+    Some(Value::Number(number.into()))
+}
+
+impl<'a> View<'a> {
+    fn own(&self) -> Option<&'a Known> {
+        self.tree.get(self.event.process.pid)
+    }
+
+    fn ancestor(&self, level: u32) -> Option<&'a Known> {
+        match level {
+            0 => self.own(),
+            level => self.tree.ancestors(self.event.process.pid).nth(level as usize - 1),
+        }
+    }
+
+    fn network(&self) -> Option<&'a Network> {
+        match &self.event.action {
+            Action::Network(network) => Some(network),
+            _ => None,
+        }
+    }
+
+    /// The two ends as client and server: whoever connects is the client.
+    fn ends(&self) -> (Option<Endpoint>, Option<Endpoint>) {
+        let Some(network) = self.network() else { return (None, None) };
+        match self.event.call.as_str() {
+            "accept" | "accept4" | "bind" | "listen" => (network.remote, network.local),
+            _ => (network.local, network.remote),
+        }
+    }
+
+    fn fd_path(&self) -> Option<&'a str> {
+        match &self.event.action {
+            Action::Open(open) => Some(&open.path),
+            Action::Path(call) if self.event.call.starts_with('f') => Some(&call.path),
+            Action::Network(network) if network.socket == Socket::Unix => Some(&network.path),
+            _ => None,
+        }
+    }
+
+    /// The value of a field; `level` is its number, if it takes one and has it.
+    fn field(&self, id: Id, level: Option<u32>) -> Option<Value<'a>> {
+        let event = self.event;
+        let process = &event.process;
+        let end = |end: Option<Endpoint>| end.map(|end| Value::Ip(end.ip));
+        let port = |end: Option<Endpoint>| end.map(|end| Value::Number(end.port.into()));
+        match id {
+            Id::EvtType => Some(text(event.call.as_str())),
+            Id::EvtDir => Some(text("<")),
+            Id::EvtTime => number(i64::try_from(event.at).unwrap_or(i64::MAX)),
+            Id::EvtResult => Some(text(flags::result(event.result))),
+            Id::EvtRawResult => number(event.result),
+            Id::EvtFailed => Some(Value::Bool(event.result < 0)),
+            Id::EvtArgs => Some(text(arguments::all(event))),
+            Id::EvtOpenRead | Id::EvtOpenWrite | Id::EvtOpenCreate => match &event.action {
+                Action::Open(open) => Some(Value::Bool(match id {
+                    Id::EvtOpenRead => open.read,
+                    Id::EvtOpenWrite => open.write,
+                    _ => open.created,
+                })),
+                _ => Some(Value::Bool(false)),
+            },
+            Id::EvtOpenExec => Some(Value::Bool(
+                matches!(&event.action, Action::Open(open) if open.created && open.flags & 0o111 != 0),
+            )),
+            Id::EvtHost => Some(text(self.host)),
+            Id::ProcName => filled(&process.name),
+            Id::ProcExe => self.own().and_then(|own| own.args.first()).and_then(|arg| filled(arg)),
+            Id::ProcPath => self.own().and_then(|own| filled(&own.path)),
+            Id::ProcArgs => {
+                self.own().map(|own| text(own.args.get(1..).unwrap_or_default().join(" ")))
+            }
+            Id::ProcArgc => {
+                let count = self.own()?.args.len().saturating_sub(1);
+                number(i64::try_from(count).unwrap_or(i64::MAX))
+            }
+            Id::ProcCommand => self.own().map(|own| text(own.command_line())),
+            Id::ProcCwd => self.own().and_then(|own| filled(&own.cwd)),
+            Id::ProcPid => number(process.pid),
+            Id::ProcParentPid => number(process.parent),
+            Id::ProcInnerPid => {
+                (process.inner_pid > 0).then_some(Value::Number(process.inner_pid.into()))
+            }
+            Id::ProcSession => number(process.session),
+            Id::ProcSessionName => {
+                self.tree.get(process.session).and_then(|leader| filled(&leader.name))
+            }
+            Id::ProcTty => number(process.tty),
+            Id::ProcDuration => duration(event.at, process.started),
+            Id::ProcParentDuration => duration(event.at, self.ancestor(1)?.started),
+            Id::ProcUpper => Some(Value::Bool(self.own()?.origin == Origin::Changed)),
+            Id::ProcMemory => Some(Value::Bool(self.own()?.origin == Origin::Memory)),
+            Id::ProcParentName => self.ancestor(1).and_then(|parent| filled(&parent.name)),
+            Id::ProcParentExe => self.ancestor(1)?.args.first().and_then(|arg| filled(arg)),
+            Id::ProcParentPath => self.ancestor(1).and_then(|parent| filled(&parent.path)),
+            Id::ProcParentCommand => self.ancestor(1).map(|parent| text(parent.command_line())),
+            Id::ProcAncestorName if level.is_none() => {
+                let names =
+                    self.tree.ancestors(process.pid).map(|known| Cow::from(known.name.as_str()));
+                Some(Value::List(names.collect()))
+            }
+            Id::ProcAncestorName => self.ancestor(level?).and_then(|known| filled(&known.name)),
+            Id::ProcAncestorExe => self.ancestor(level?)?.args.first().and_then(|arg| filled(arg)),
+            Id::ProcAncestorPath => self.ancestor(level?).and_then(|known| filled(&known.path)),
+            Id::ProcAncestorCommand => {
+                self.ancestor(level?).map(|known| text(known.command_line()))
+            }
+            Id::ProcAncestorPid => self.ancestor(level?).and_then(|known| number(known.pid)),
+            Id::ThreadTid => number(process.tid),
+            Id::ThreadEffective => Some(text(flags::capabilities(process.capabilities))),
+            Id::ThreadPermitted => Some(text(flags::capabilities(process.permitted))),
+            Id::UserUid => number(process.euid),
+            Id::UserName => user(process.euid),
+            Id::UserLoginUid => number(if process.login_uid == u32::MAX {
+                -1
+            } else {
+                i64::from(process.login_uid)
+            }),
+            Id::UserLoginName => user(process.login_uid),
+            Id::GroupGid => number(process.gid),
+            Id::GroupName => user(process.gid),
+            Id::FdNum => match &event.action {
+                Action::Open(_) => number(event.result),
+                Action::Network(_) if event.call.starts_with("accept") => number(event.result),
+                _ => None,
+            },
+            Id::FdName => match self.network() {
+                Some(network) => Some(text(tuple(network))),
+                None => self.fd_path().and_then(filled),
+            },
+            Id::FdDirectory => self.fd_path().map(|path| {
+                text(match path.rsplit_once('/') {
+                    Some(("", _)) | None => "/",
+                    Some((folder, _)) => folder,
+                })
+            }),
+            Id::FdFile => {
+                self.fd_path().map(|path| text(path.rsplit('/').next().unwrap_or_default()))
+            }
+            Id::FdType => self.fd_type().map(|(word, _)| text(word)),
+            Id::FdTypeChar => self.fd_type().map(|(_, char)| text(char)),
+            Id::FdProtocol => self.network().and_then(|network| match network.socket {
+                Socket::Tcp => Some(text("tcp")),
+                Socket::Udp => Some(text("udp")),
+                Socket::Raw => Some(text("raw")),
+                _ => None,
+            }),
+            Id::FdConnected => self.network().map(|network| {
+                Value::Bool(network.remote.is_some() && (event.result == 0 || event.result == -115))
+            }),
+            Id::FdIp => {
+                let network = self.network()?;
+                let both = [network.local, network.remote].into_iter().flatten();
+                Some(Value::Ips(both.map(|end| end.ip).collect()))
+            }
+            Id::FdPort => {
+                let network = self.network()?;
+                let both = [network.local, network.remote].into_iter().flatten();
+                Some(Value::Numbers(both.map(|end| end.port.into()).collect()))
+            }
+            Id::FdClientIp => end(self.ends().0),
+            Id::FdServerIp => end(self.ends().1),
+            Id::FdClientPort => port(self.ends().0),
+            Id::FdServerPort => port(self.ends().1),
+            Id::FdLocalIp => end(self.network()?.local),
+            Id::FdRemoteIp => end(self.network()?.remote),
+            Id::FdLocalPort => port(self.network()?.local),
+            Id::FdRemotePort => port(self.network()?.remote),
+            Id::ContainerId => Some(text(self.container.map_or("host", Container::short_id))),
+            Id::ContainerFullId => self.container.and_then(|container| filled(&container.id)),
+            Id::ContainerName => self.container.and_then(|container| filled(&container.name)),
+            Id::ContainerImage => self.container.and_then(|container| filled(&container.image)),
+            Id::ContainerRepository => {
+                self.container.and_then(|container| filled(container.repository()))
+            }
+            Id::ContainerTag => self.container.and_then(|container| filled(container.tag())),
+            Id::ContainerPrivileged => {
+                let container = self.container.filter(|container| !container.name.is_empty())?;
+                Some(Value::Bool(container.privileged))
+            }
+            Id::ContainerMounts => self.container.map(|container| text(container.mounts.join(" "))),
+            Id::ContainerStarted => {
+                number(i64::try_from(self.container?.started).unwrap_or(i64::MAX))
+            }
+            Id::ContainerDuration => duration(event.at, self.container?.started),
+            Id::ContainerType => self.container.map(|_| text("docker")),
+            Id::PodNamespace => {
+                self.container.and_then(Container::pod).map(|(namespace, _)| text(namespace))
+            }
+            Id::PodName => self.container.and_then(Container::pod).map(|(_, name)| text(name)),
+        }
+    }
+
+    fn fd_type(&self) -> Option<(&'static str, &'static str)> {
+        match &self.event.action {
+            Action::Open(open) => {
+                Some(if open.flags & 0x1_0000 != 0 { ("directory", "d") } else { ("file", "f") })
+            }
+            Action::Network(network) => {
+                let v6 = [network.local, network.remote]
+                    .into_iter()
+                    .flatten()
+                    .any(|end| end.ip.is_ipv6());
+                match network.socket {
+                    Socket::Unix => Some(("unix", "u")),
+                    Socket::Netlink => Some(("netlink", "n")),
+                    Socket::Tcp | Socket::Udp | Socket::Raw if v6 => Some(("ipv6", "6")),
+                    Socket::Tcp | Socket::Udp | Socket::Raw => Some(("ipv4", "4")),
+                    Socket::Other => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Subject for View<'_> {
+    fn value<'a>(&'a self, field: &Field) -> Option<Value<'a>> {
+        if field.id == fields::ARGUMENT {
+            let Some(Arg::Name(name)) = &field.arg else { return None };
+            return arguments::argument(self.event, name).map(Value::Text);
+        }
+        let line = fields::FIELDS.get(usize::from(field.id))?;
+        let level = match field.arg {
+            Some(Arg::Index(level)) => Some(level),
+            _ => None,
+        };
+        self.field(line.id, level)
+    }
+}
+
+/// Nanoseconds from then to now; absent if it is not known.
+fn duration(now: u64, then: u64) -> Option<Value<'static>> {
+    (then > 0).then(|| Value::Number(i64::try_from(now.saturating_sub(then)).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,253 @@
+//! Loads the programs into the kernel and fills their tables. Takes what the kernel takes, and names the rest.
+
+use std::fs;
+
+use aya::maps::{Array, HashMap, MapData, RingBuf};
+use aya::programs::{BtfTracePoint, RawTracePoint};
+use aya::{Btf, Ebpf, EbpfLoader};
+
+use crate::record::Record;
+use crate::{Ability, GroupState, KINDS, Options, Sensor, SensorError, calls, groups};
+
+/// The compiled programs (`build.rs`); aligned as an ELF file must be.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor.bpf.o"));
+
+/// Bytes of a watched name, with the NUL that ends it: `struct name` in `bpf/record.h`.
+const NAME: usize = 64;
+/// What the 32-bit half of the table of calls begins with.
+const COMPAT: u32 = 512;
+/// Characters of a cause that are kept.
+const CAUSE: usize = 1000;
+/// Do not replace an entry: the kernel's own is fresher (`BPF_NOEXIST`).
+const NOEXIST: u64 = 1;
+
+/// A program, the hook it is for, and what it gives.
+struct Hook {
+    program: &'static str,
+    tracepoint: &'static str,
+    typed: bool,
+    gives: &'static str,
+}
+
+const fn raw(program: &'static str, tracepoint: &'static str, gives: &'static str) -> Hook {
+    Hook { program, tracepoint, typed: false, gives }
+}
+
+const fn typed(program: &'static str, tracepoint: &'static str, gives: &'static str) -> Hook {
+    Hook { program, tracepoint, typed: true, gives }
+}
+
+/// Those that know which groups are containers.
+const LIFE: [Hook; 2] = [
+    raw("group_made", "cgroup_mkdir", "containers from their first moment"),
+    raw("group_gone", "cgroup_rmdir", "ends of containers"),
+];
+/// Started programs.
+const EXEC: Hook = typed("executed", "sched_process_exec", "started programs");
+/// Those that tell runtimes from containers; they need `EXEC`, which ends what they begin.
+const ENTERING: [Hook; 2] = [
+    raw(
+        "group_entered",
+        "cgroup_attach_task",
+        "what a runtime does is not taken for the container's",
+    ),
+    raw("forked", "sched_process_fork", "the same, for what a runtime starts"),
+];
+/// The rest.
+const REST: [Hook; 3] = [
+    raw("ended", "sched_process_exit", "ends of processes"),
+    raw("renaming", "task_rename", "the name of a process before it started a program"),
+    typed("returned", "sys_exit", "files, network and other system calls"),
+];
+
+/// See [`Sensor::load`].
+pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorError> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err(SensorError::Load("the programs know the registers of x86-64 only".into()));
+    }
+    let root = groups::root();
+    if !root.join("cgroup.procs").exists() {
+        return Err(SensorError::Groups(root.display().to_string()));
+    }
+    let types = Btf::from_sys_fs().map_err(|error| SensorError::Types(chain(&error)))?;
+    let mut programs = EbpfLoader::new()
+        .btf(Some(&types))
+        .override_global("host_mounts", &host_mounts(), true)
+        .override_global("all_reads", &u8::from(options.all_reads), true)
+        .map_max_entries("alerts", ring_bytes(options.alert_bytes))
+        .map_max_entries("bulk", ring_bytes(options.bulk_bytes))
+        .load(OBJECT)
+        .map_err(|error| SensorError::Load(chain(&error)))?;
+    fill_calls(&mut programs)?;
+    fill_names(&mut programs, "names", &options.watch_names)?;
+    fill_names(&mut programs, "folders", &options.watch_folders)?;
+
+    let mut groups = HashMap::try_from(take(&mut programs, "groups")?)
+        .map_err(|error| failed("groups", &error))?;
+    let mut abilities: Vec<Ability> =
+        LIFE.iter().map(|hook| attach(&mut programs, hook, &types)).collect();
+    // After the hook, so that no container falls between.
+    let waiting = register(&mut groups, &root);
+    let exec = attach(&mut programs, &EXEC, &types);
+    if exec.missing.is_none() {
+        abilities.extend(ENTERING.iter().map(|hook| attach(&mut programs, hook, &types)));
+    } else {
+        abilities.extend(ENTERING.iter().map(without_exec));
+    }
+    abilities.push(exec);
+    abilities.extend(REST.iter().map(|hook| attach(&mut programs, hook, &types)));
+    if let Some(cause) = nothing(&abilities) {
+        return Err(SensorError::Load(cause));
+    }
+    let alerts = RingBuf::try_from(take(&mut programs, "alerts")?)
+        .map_err(|error| failed("alerts", &error))?;
+    let bulk =
+        RingBuf::try_from(take(&mut programs, "bulk")?).map_err(|error| failed("bulk", &error))?;
+    let tallies = Array::try_from(take(&mut programs, "tallies")?)
+        .map_err(|error| failed("tallies", &error))?;
+    let sensor = Sensor { _programs: programs, alerts, bulk, groups, tallies, waiting, unread: 0 };
+    Ok((sensor, abilities))
+}
+
+/// Why there is nothing to see at all, if there is nothing.
+fn nothing(abilities: &[Ability]) -> Option<String> {
+    let causes: Vec<_> = abilities.iter().filter_map(|one| one.missing.as_deref()).collect();
+    (causes.len() == abilities.len())
+        .then(|| causes.first().copied().unwrap_or_default().to_owned())
+}
+
+fn without_exec(hook: &Hook) -> Ability {
+    let missing = Some("needs sched_process_exec".to_owned());
+    Ability { name: hook.tracepoint, gives: hook.gives, missing }
+}
+
+fn attach(programs: &mut Ebpf, hook: &Hook, types: &Btf) -> Ability {
+    let missing = try_attach(programs, hook, types).err();
+    Ability { name: hook.tracepoint, gives: hook.gives, missing }
+}
+
+fn try_attach(programs: &mut Ebpf, hook: &Hook, types: &Btf) -> Result<(), String> {
+    let program = programs.program_mut(hook.program).ok_or("not in the embedded object")?;
+    if hook.typed {
+        let program: &mut BtfTracePoint = program.try_into().map_err(|error| chain(&error))?;
+        program.load(hook.tracepoint, types).map_err(|error| chain(&error))?;
+        program.attach().map_err(|error| chain(&error))?;
+    } else {
+        let program: &mut RawTracePoint = program.try_into().map_err(|error| chain(&error))?;
+        program.load().map_err(|error| chain(&error))?;
+        program.attach(hook.tracepoint).map_err(|error| chain(&error))?;
+    }
+    Ok(())
+}
+
+/// Fills the table of calls.
+fn fill_calls(programs: &mut Ebpf) -> Result<(), SensorError> {
+    let map = programs.map_mut("calls").ok_or(SensorError::Object("calls"))?;
+    let mut table = Array::<_, [u64; 3]>::try_from(map).map_err(|error| failed("calls", &error))?;
+    for row in calls::CALLS {
+        let native = Some(u32::from(row.number)).filter(|number| *number < COMPAT);
+        let compat = row.compat.iter().map(|number| COMPAT + u32::from(*number));
+        for index in native.into_iter().chain(compat) {
+            table.set(index, row.words(), 0).map_err(|error| failed("calls", &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Fills a table of watched names. Of a path the last part counts; a name that is too long cannot be watched by name.
+fn fill_names(programs: &mut Ebpf, map: &'static str, names: &[String]) -> Result<(), SensorError> {
+    let object = programs.map_mut(map).ok_or(SensorError::Object(map))?;
+    let mut table =
+        HashMap::<_, [u8; NAME], u8>::try_from(object).map_err(|error| failed(map, &error))?;
+    for name in names {
+        let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let mut key = [0; NAME];
+        match key.get_mut(..last.len()) {
+            Some(start) if !last.is_empty() && last.len() < NAME => {
+                start.copy_from_slice(last.as_bytes());
+            }
+            _ => {
+                let cause = format!("a name must have 1 to {} bytes: {name:?}", NAME - 1);
+                return Err(SensorError::Map { name: map, cause });
+            }
+        }
+        table.insert(key, 1, 0).map_err(|error| failed(map, &error))?;
+    }
+    Ok(())
+}
+
+/// Tells the kernel side of the containers that exist.
+fn register(table: &mut HashMap<MapData, u64, GroupState>, root: &std::path::Path) -> Vec<Record> {
+    let mut records = Vec::new();
+    for group in groups::existing(root) {
+        let mut state = [0; 1 + 2 * KINDS];
+        let [container, ..] = &mut state;
+        *container = group.container;
+        // The kernel may know it already: made since the hook is there.
+        if table.insert(group.id, state, NOEXIST).is_err() {
+            continue;
+        }
+        if let Some(container) = group.name {
+            let (cgroup, path, outer) = (group.id, group.path, group.outer);
+            records.push(Record::New { cgroup, container, path, outer });
+        }
+    }
+    records
+}
+
+fn take(programs: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, SensorError> {
+    programs.take_map(name).ok_or(SensorError::Object(name))
+}
+
+fn failed(name: &'static str, error: &dyn std::error::Error) -> SensorError {
+    SensorError::Map { name, cause: chain(error) }
+}
+
+/// Inode number of the host's mount namespace; 0 if it cannot be told. From the link's text, as looking at what it
+/// points to is refused where reading it is not. Where even that is (security modules), it is our own namespace; that is
+/// the host's unless we run in a container.
+fn host_mounts() -> u32 {
+    let number = |link: &str| {
+        let link = fs::read_link(link).ok()?;
+        let link = link.to_str()?;
+        link.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
+    };
+    number("/proc/1/ns/mnt").or_else(|| number("/proc/self/ns/mnt")).unwrap_or(0)
+}
+
+/// A size that the kernel takes for a ring: a power of two, at least a page of any machine.
+fn ring_bytes(wanted: u32) -> u32 {
+    wanted.clamp(64 << 10, 1 << 30).next_power_of_two()
+}
+
+/// An error with its causes; of the verifier's log, which may be megabytes, the end, where the reason is.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    let size = text.chars().count();
+    if size <= CAUSE {
+        return text;
+    }
+    let end: String = text.chars().skip(size - CAUSE).collect();
+    format!("…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_rings_are_powers_of_two() {
+        assert_eq!(ring_bytes(0), 65_536);
+        assert_eq!(ring_bytes(5 << 20), 8 << 20);
+        assert_eq!(ring_bytes(u32::MAX), 1 << 30);
+    }
+}

@@ -1,0 +1,174 @@
+//! Proves that the hooks fire on this kernel: a control group named as a container, a shell in it that does one thing
+//! of each kind, and a look at what was told. Changes nothing but that group and a folder below the temporary one, and
+//! takes both away again. Needs root and `/bin/sh`.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{env, fs, io, process};
+
+use haechi_core::event::{Action, Event};
+
+use crate::{Options, Record, Sensor, SensorError, groups};
+
+/// How long is waited for what should come at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Enters the group by itself, does things, and becomes another program. `$1` is the group, `$2` a folder.
+const DEEDS: &str = "echo $$ > \"$1/cgroup.procs\" && : > \"$2/made\" && (: < \"$2/watched\") \
+                     && kill -CONT $$ && exec /bin/sh -c 'rm \"$1/made\"; \
+                     echo $$ > \"$2/../cgroup.procs\"' told \"$2\" \"$1\"";
+/// Waits for a line, so that it can be moved, and then does what must not be told.
+const QUIET: &str = "read line && : > \"$1/quiet\"";
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// What should be told.
+    pub what: &'static str,
+    /// Whether it was.
+    pub seen: bool,
+}
+
+/// Why the test could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfTestError {
+    /// The sensor could not be loaded.
+    #[error(transparent)]
+    Sensor(#[from] SensorError),
+    /// The group, the folder or the shell could not be made.
+    #[error("{path}: {cause}")]
+    Setup {
+        /// What was to be made.
+        path: PathBuf,
+        /// What happened.
+        cause: io::Error,
+    },
+}
+
+/// A folder that is taken away when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(path: PathBuf) -> Result<Self, SelfTestError> {
+        fs::create_dir(&path)
+            .map_err(|cause| SelfTestError::Setup { path: path.clone(), cause })?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A control group is empty but for its own files, which only go with it. Best effort: it is named for what it is.
+        for name in ["made", "watched", "quiet"] {
+            let _ = fs::remove_file(self.0.join(name));
+        }
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Tries each hook. Everything should have been seen.
+///
+/// # Errors
+///
+/// If the sensor cannot be loaded, or what it should see cannot be made.
+pub fn selftest() -> Result<Vec<Tried>, SelfTestError> {
+    let options = Options { watch_names: vec!["watched".into()], ..Options::default() };
+    let (mut sensor, _) = Sensor::load(&options)?;
+    // Of this process, so that two tests at a time do not meet; "5e1f" tells it from a real one.
+    let id = format!("5e1f{:060x}", process::id());
+    let folder = Folder::new(env::temp_dir().join(format!("haechi-selftest-{}", process::id())))?;
+    let watched = folder.path().join("watched");
+    fs::write(&watched, []).map_err(|cause| SelfTestError::Setup { path: watched, cause })?;
+    let group = Folder::new(groups::root().join(&id))?;
+
+    act(DEEDS, [group.path().as_os_str(), folder.path().as_os_str()])?;
+    enter_from_outside(group.path(), folder.path())?;
+    drop(group);
+
+    let mut records = Vec::new();
+    let end = Instant::now() + PATIENCE;
+    let mut number = None;
+    let mut over = false;
+    while !over && Instant::now() < end {
+        sensor.next_batch(Duration::from_millis(100), &mut |record| {
+            match &record {
+                Record::New { cgroup, container, .. } if *container == id => {
+                    number = Some(*cgroup);
+                }
+                Record::Gone { cgroup, .. } if Some(*cgroup) == number => over = true,
+                _ => {}
+            }
+            records.push(record);
+        })?;
+    }
+    // Files may come a little later than the rest.
+    sensor.next_batch(Duration::from_millis(40), &mut |record| records.push(record))?;
+    let events: Vec<_> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Event(seen) if Some(seen.event.cgroup) == number => Some(seen.as_ref()),
+            _ => None,
+        })
+        .collect();
+    let any = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(|seen| wanted(&seen.event));
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let tried = [
+        ("a container that is made", number.is_some()),
+        ("a container that is removed", over),
+        ("a file that is made", any(&|event| opened(event, &path("made"), true))),
+        ("a watched file that is read", any(&|event| opened(event, &path("watched"), false))),
+        ("a call", any(&|event| event.call == "kill")),
+        ("a process that leaves the container's group", any(&|event| event.call == "left_group")),
+        ("a program, with arguments and the name before", any(&started)),
+        ("a file that is removed", any(&|event| removed(event, &path("made")))),
+        ("the end of a process", any(&|event| matches!(event.action, Action::Exit(0)))),
+        ("a process outside the container's mounts", events.iter().any(|seen| seen.host_mounts)),
+        (
+            "nothing of a process on its way into a container",
+            number.is_some() && !any(&|event| opened(event, &path("quiet"), true)),
+        ),
+    ];
+    Ok(tried.into_iter().map(|(what, seen)| Tried { what, seen }).collect())
+}
+
+fn act<const N: usize>(script: &str, words: [&OsStr; N]) -> Result<(), SelfTestError> {
+    let failed = |cause| SelfTestError::Setup { path: "/bin/sh".into(), cause };
+    let mut shell = Command::new("/bin/sh");
+    let status = shell.args(["-c", script, "sh"]).args(words).status().map_err(failed)?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(failed(io::Error::other(status.to_string())))
+}
+
+/// As a runtime does it: this process moves a child of its own, which then does things.
+fn enter_from_outside(group: &Path, folder: &Path) -> Result<(), SelfTestError> {
+    let failed = |cause| SelfTestError::Setup { path: group.into(), cause };
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", QUIET, "sh"]).arg(folder).stdin(process::Stdio::piped());
+    let mut child = shell.spawn().map_err(failed)?;
+    let moved = fs::write(group.join("cgroup.procs"), child.id().to_string());
+    if let Some(mut input) = child.stdin.take() {
+        let _ = io::Write::write_all(&mut input, b"go\n");
+    }
+    child.wait().and(moved).map_err(failed)
+}
+
+fn opened(event: &Event, path: &str, write: bool) -> bool {
+    matches!(&event.action, Action::Open(open) if open.path == path && open.write == write)
+}
+
+fn removed(event: &Event, path: &str) -> bool {
+    event.call.starts_with("unlink")
+        && matches!(&event.action, Action::Path(call) if call.path == path)
+}
+
+fn started(event: &Event) -> bool {
+    matches!(&event.action, Action::Exec(exec)
+        if exec.before == "sh" && exec.args.iter().any(|word| word == "told"))
+}
