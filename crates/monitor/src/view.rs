@@ -18,6 +18,8 @@ use crate::{arguments, flags};
 pub struct View<'a> {
     /// The event.
     pub event: &'a Event,
+    /// How many events came until now, this one among them.
+    pub number: u64,
     /// Processes.
     pub tree: &'a Tree,
     /// Its container.
@@ -107,6 +109,7 @@ impl<'a> View<'a> {
             Id::EvtType => Some(text(event.call.as_str())),
             Id::EvtDir => Some(text("<")),
             Id::EvtTime => number(i64::try_from(event.at).unwrap_or(i64::MAX)),
+            Id::EvtNumber => number(i64::try_from(self.number).unwrap_or(i64::MAX)),
             Id::EvtResult => Some(text(flags::result(event.result))),
             Id::EvtRawResult => number(event.result),
             Id::EvtFailed => Some(Value::Bool(event.result < 0)),
@@ -202,6 +205,11 @@ impl<'a> View<'a> {
                 Socket::Tcp => Some(text("tcp")),
                 Socket::Udp => Some(text("udp")),
                 Socket::Raw => Some(text("raw")),
+                _ => None,
+            }),
+            Id::FdFamily => self.network().and_then(|network| match network.socket {
+                Socket::Tcp | Socket::Udp | Socket::Raw => Some(text("ip")),
+                Socket::Unix => Some(text("unix")),
                 _ => None,
             }),
             Id::FdConnected => self.network().map(|network| {

@@ -25,12 +25,14 @@ pub(super) fn all() -> Result<Vec<(String, PathBuf)>> {
         for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
             let path = entry?.path();
             let name = path.strip_prefix(&root)?.display().to_string();
-            // Build output and the history are nobody's text.
-            let own = !["target", ".git"].contains(&name.as_str());
-            match path.symlink_metadata()?.is_dir() {
-                true if own => folders.push(path),
-                false => found.push((name, path)),
-                true => {}
+            // Build output, the history and the report that `cargo xtask verify` writes are nobody's text.
+            if ["target", ".git", "haechi-report.html"].contains(&name.as_str()) {
+                continue;
+            }
+            if path.symlink_metadata()?.is_dir() {
+                folders.push(path);
+            } else {
+                found.push((name, path));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use haechi_core::alert::Alert;
 use haechi_facts::engine::api::{Api, Call};
@@ -27,6 +27,8 @@ const RULES_SIZE_MAX: u64 = 4 << 20;
 const SITE_RULES: &str = "/etc/haechi/rules.d";
 /// Records that may wait to be judged; the reading thread then waits, and the kernel counts what it loses.
 const WAITING: usize = 65_536;
+/// How often it is looked for events that waited long enough for their container's name.
+const TICK: Duration = Duration::from_millis(100);
 /// How long the reading thread waits for records before it looks whether it is to end.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -98,10 +100,13 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     tokio::pin!(end);
     let mut alerts = 0_u64;
     let mut lost = 0_u64;
+    let mut tick = tokio::time::interval(TICK);
     loop {
+        let mut found = Vec::new();
         tokio::select! {
             () = &mut end => break,
-            Some(container) = told.recv() => monitor.containers.learn(&container),
+            Some(container) = told.recv() => found = monitor.learn(&container),
+            _ = tick.tick() => found = monitor.tick(Instant::now()),
             record = records.recv() => match record {
                 None => break,
                 Some(Record::New { cgroup, container, .. }) => {
@@ -113,18 +118,16 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
                     monitor.containers.end(cgroup);
                 }
                 Some(Record::Event(seen)) => {
-                    let found = monitor.see(&seen.event);
                     if args.events && args.format == AlertFormat::Json {
                         crate::output::stdout(|out| line(&seen.event, out))?;
                     }
-                    for alert in found {
-                        alerts += 1;
-                        show(&alert, args.format)?;
-                    }
+                    found = monitor.see(seen.event, Instant::now());
                 }
             },
         }
+        alerts += show(&found, args.format)?;
     }
+    alerts += show(&monitor.rest(), args.format)?;
     ended.store(true, Ordering::Relaxed);
     drop(records);
     asking.abort();
@@ -205,23 +208,25 @@ fn line(value: &impl serde::Serialize, out: &mut dyn Write) -> anyhow::Result<()
     Ok(writeln!(out)?)
 }
 
-fn show(alert: &Alert, format: AlertFormat) -> anyhow::Result<()> {
-    crate::output::stdout(|out| match format {
-        AlertFormat::Json => line(alert, out),
-        AlertFormat::Text => {
-            let at = alert.at.strftime("%H:%M:%S%.3f");
-            let name = if alert.container.name.is_empty() {
-                alert.container.id.get(..12).unwrap_or_default()
-            } else {
-                &alert.container.name
-            };
-            Ok(writeln!(
-                out,
-                "{at}  {:<13}  {name}  {}: {}",
-                alert.priority.name(),
-                alert.rule,
-                alert.text
-            )?)
-        }
-    })
+/// Writes alerts; how many they are.
+fn show(alerts: &[Alert], format: AlertFormat) -> anyhow::Result<u64> {
+    if alerts.is_empty() {
+        return Ok(0);
+    }
+    crate::output::stdout(|out| alerts.iter().try_for_each(|alert| one(alert, format, out)))?;
+    Ok(alerts.len() as u64)
+}
+
+fn one(alert: &Alert, format: AlertFormat, out: &mut dyn Write) -> anyhow::Result<()> {
+    if format == AlertFormat::Json {
+        return line(alert, out);
+    }
+    let at = alert.at.strftime("%H:%M:%S%.3f");
+    let name = if alert.container.name.is_empty() {
+        alert.container.id.get(..12).unwrap_or_default()
+    } else {
+        &alert.container.name
+    };
+    let priority = alert.priority.name();
+    Ok(writeln!(out, "{at}  {priority:<13}  {name}  {}: {}", alert.rule, alert.text)?)
 }
