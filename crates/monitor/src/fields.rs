@@ -20,7 +20,6 @@ pub enum Id {
     EvtOpenRead,
     EvtOpenWrite,
     EvtOpenCreate,
-    EvtOpenExec,
     EvtHost,
     ProcName,
     ProcExe,
@@ -86,7 +85,6 @@ pub enum Id {
     ContainerMounts,
     ContainerStarted,
     ContainerDuration,
-    ContainerType,
     PodNamespace,
     PodName,
 }
@@ -140,7 +138,6 @@ pub const FIELDS: &[Line] = &[
     line("evt.is_open_read", Id::EvtOpenRead, Kind::Bool),
     line("evt.is_open_write", Id::EvtOpenWrite, Kind::Bool),
     line("evt.is_open_create", Id::EvtOpenCreate, Kind::Bool),
-    line("evt.is_open_exec", Id::EvtOpenExec, Kind::Bool),
     line("evt.hostname", Id::EvtHost, Kind::Text),
     line("proc.name", Id::ProcName, Kind::Text),
     line("proc.exe", Id::ProcExe, Kind::Text),
@@ -216,7 +213,6 @@ pub const FIELDS: &[Line] = &[
     line("container.mounts", Id::ContainerMounts, Kind::Text),
     line("container.start_ts", Id::ContainerStarted, Kind::Number),
     line("container.duration", Id::ContainerDuration, Kind::Number),
-    line("container.type", Id::ContainerType, Kind::Text),
     line("k8s.ns.name", Id::PodNamespace, Kind::Text),
     line("k8s.pod.name", Id::PodName, Kind::Text),
 ];

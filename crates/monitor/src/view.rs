@@ -122,9 +122,6 @@ impl<'a> View<'a> {
                 })),
                 _ => Some(Value::Bool(false)),
             },
-            Id::EvtOpenExec => Some(Value::Bool(
-                matches!(&event.action, Action::Open(open) if open.created && open.flags & 0o111 != 0),
-            )),
             Id::EvtHost => Some(text(self.host)),
             Id::ProcName => filled(&process.name),
             Id::ProcExe => self.own().and_then(|own| own.args.first()).and_then(|arg| filled(arg)),
@@ -250,7 +247,6 @@ impl<'a> View<'a> {
                 number(i64::try_from(self.container?.started).unwrap_or(i64::MAX))
             }
             Id::ContainerDuration => duration(event.at, self.container?.started),
-            Id::ContainerType => self.container.map(|_| text("docker")),
             Id::PodNamespace => {
                 self.container.and_then(Container::pod).map(|(namespace, _)| text(namespace))
             }

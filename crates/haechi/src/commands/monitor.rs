@@ -157,7 +157,10 @@ fn read(
             let _ = sender.blocking_send(record);
         })?;
     }
-    Ok(sensor.losses()?.values().map(|losses| losses.lost).sum())
+    // What belongs to no container is lost all the same: a container that was not noticed, a record that was not understood.
+    let missed = sensor.missed()?;
+    let lost: u64 = sensor.losses()?.values().map(|losses| losses.lost).sum();
+    Ok(lost + missed.life + missed.groups + missed.unread)
 }
 
 /// The moment at which the machine started.
