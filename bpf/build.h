@@ -170,7 +170,7 @@ NOINLINE long add_path(struct scratch *s, u32 index, struct dentry *dentry, stru
 	return 0;
 }
 
-/* Sends what was built. Counts it for the group, sent or lost. */
+/* Sends what was built. Counts it for the group, sent or lost; not 0 if it was lost. */
 NOINLINE long send(struct scratch *s, u32 urgent)
 {
 	u64 group = s->record.head.group;
@@ -203,5 +203,5 @@ NOINLINE long send(struct scratch *s, u32 urgent)
 	} else if (failed) {
 		tally(LIFE_LOST);
 	}
-	return 0;
+	return failed;
 }

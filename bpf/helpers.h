@@ -33,6 +33,7 @@ static long (*map_delete)(const void *map, const void *key) = (void *)3;
 static u64 (*current_pid_tgid)(void) = (void *)14;
 static void *(*current_task)(void) = (void *)35;
 static u64 (*current_cgroup)(void) = (void *)80;
+static long (*send_signal)(u32 signal) = (void *)109;
 static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static long (*read_user_text)(void *to, u32 size, const void *from) = (void *)114;

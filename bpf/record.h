@@ -5,7 +5,8 @@
 #include "helpers.h"
 
 enum kind { NEW = 1, GONE, EXEC, EXIT, OPEN, NETWORK, PATH, CALL, KINDS };
-enum flag { CUT = 1, ARGS_CUT = 2, COMPAT = 4, HOST_MOUNTS = 8 };
+enum flag { CUT = 1, ARGS_CUT = 2, COMPAT = 4, HOST_MOUNTS = 8, HELD = 16 };
+enum { SIGCONT = 18, SIGSTOP = 19 };
 enum origin { UNKNOWN, IMAGE, CHANGED, MOUNTED, MEMORY };
 /* They stand for the first use of an entry that is not the 64-bit one, and for leaving the container's group. */
 enum { OTHER_ENTRY = 601, LEFT_GROUP = 603 };

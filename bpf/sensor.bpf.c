@@ -29,6 +29,8 @@ struct { MAP_KIND(ARRAY); MAP_ENTRIES(1024); MAP_KEY(u32); MAP_VALUE(struct call
 /* Last part of a path, or of the folder that it is in, whose reading is told. */
 struct { MAP_KIND(HASH); MAP_ENTRIES(1024); MAP_KEY(struct name); MAP_VALUE(u8); } names SEC(".maps");
 struct { MAP_KIND(HASH); MAP_ENTRIES(1024); MAP_KEY(struct name); MAP_VALUE(u8); } folders SEC(".maps");
+/* Names of programs that are held: stopped before their first instruction, until user space has judged them. */
+struct { MAP_KIND(HASH); MAP_ENTRIES(1024); MAP_KEY(struct name); MAP_VALUE(u8); } holds SEC(".maps");
 /* Sizes are set when the program is loaded. */
 struct { MAP_KIND(RINGBUF); MAP_ENTRIES(1048576); } alerts SEC(".maps");
 struct { MAP_KIND(RINGBUF); MAP_ENTRIES(4194304); } bulk SEC(".maps");
@@ -138,7 +140,8 @@ int group_made(u64 *ctx)
 	s->record.head.args[0] = outer ? outer->container : 0;
 	add_kernel_text(s, 0, name);
 	add_kernel_text(s, 1, (void *)ctx[1]);
-	return send(s, 1);
+	send(s, 1);
+	return 0;
 }
 
 SEC("raw_tp/cgroup_rmdir")
@@ -161,7 +164,8 @@ int group_gone(u64 *ctx)
 			s->record.head.args[2] += group->lost[kind];
 		}
 		map_delete(&groups, &id);
-		return send(s, 1);
+		send(s, 1);
+		return 0;
 	}
 	map_delete(&groups, &id);
 	return 0;
@@ -188,7 +192,8 @@ int group_entered(u64 *ctx)
 		s->record.head.call = LEFT_GROUP;
 		s->record.head.args[0] = id;
 		add_kernel_text(s, 0, (void *)ctx[1]);
-		return send(s, 1);
+		send(s, 1);
+		return 0;
 	}
 	u64 mover = current_cgroup();
 	struct task_struct *current = current_task();
@@ -256,7 +261,8 @@ int ended(u64 *ctx)
 	if (!s)
 		return 0;
 	s->record.head.result = GET(task, exit_code);
-	return send(s, 1);
+	send(s, 1);
+	return 0;
 }
 
 /* ---- programs ---- */
@@ -309,6 +315,18 @@ INLINE s64 modified(struct inode *inode)
 	return 0;
 }
 
+/* Whether a program of this name, or started under this name, is to be held. */
+INLINE int is_held(struct task_struct *task, struct dentry *dentry)
+{
+	struct name name = {};
+	read_kernel_text(&name, sizeof(name), GET(dentry, d_name.name));
+	if (map_lookup(&holds, &name))
+		return 1;
+	struct name started = {};
+	read_kernel_text(&started, 16, &task->comm);
+	return map_lookup(&holds, &started) != 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int executed(u64 *ctx)
 {
@@ -359,7 +377,13 @@ int executed(u64 *ctx)
 		add_kernel_text(s, 4, before);
 	u64 key = (u64)h->pid;
 	map_delete(&compat, &key);
-	return send(s, 1);
+	if (is_held(task, dentry) && send_signal(SIGSTOP) == 0)
+		h->flags |= HELD;
+	u8 held = h->flags & HELD;
+	/* Nobody would ever let it go on. */
+	if (send(s, 1) && held)
+		send_signal(SIGCONT);
+	return 0;
 }
 
 #include "calls.h"

@@ -56,6 +56,9 @@ pub struct Process {
     pub permitted: u64,
     /// Name as the kernel keeps it, at most 15 bytes.
     pub name: String,
+    /// Whether it has the host's mount namespace: a process of a container that does is out of it.
+    #[serde(default)]
+    pub host_mounts: bool,
 }
 
 /// What was done.
@@ -97,6 +100,9 @@ pub struct Exec {
     pub inode: u64,
     /// When the file's content was changed, in seconds since 1970.
     pub modified: i64,
+    /// Whether the kernel stopped it before its first instruction; somebody has to let it go on or end it.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// Where a file that runs is from.

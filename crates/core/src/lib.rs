@@ -7,6 +7,7 @@
 //! All of it is plain, sorted, serialisable data. This crate does no input or output, knows no
 //! Docker client, no database and no expression language.
 
+pub mod activity;
 pub mod alert;
 pub mod diff;
 pub mod event;
@@ -15,6 +16,7 @@ pub mod finding;
 pub mod inventory;
 pub mod policy;
 pub mod report;
+pub mod response;
 pub mod score;
 pub mod text;
 pub mod verdict;

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let given = sensor.next_batch(Duration::from_millis(500), &mut |record| match record {
             Record::Event(seen) => println!(
                 "{}",
-                json!({"event": seen.event, "host_mounts": seen.host_mounts, "cut": seen.cut, "compat": seen.compat})
+                json!({"event": seen.event, "cut": seen.cut, "compat": seen.compat})
             ),
             Record::New { cgroup, container, path, outer } => println!(
                 "{}",

@@ -22,6 +22,7 @@ const CUT: u8 = 1;
 const ARGS_CUT: u8 = 2;
 const COMPAT: u8 = 4;
 const HOST_MOUNTS: u8 = 8;
+const HELD: u8 = 16;
 
 /// File modes of the kernel (`FMODE_READ`, `FMODE_WRITE`, `FMODE_CREATED`).
 const READ_MODE: u64 = 1;
@@ -146,7 +147,6 @@ pub fn record(bytes: &[u8]) -> Result<Record, DecodeError> {
         calls::name(raw.call).ok_or(DecodeError::Call(raw.call))?
     };
     Ok(Record::Event(Box::new(Seen {
-        host_mounts: raw.flags & HOST_MOUNTS != 0,
         compat: raw.flags & COMPAT != 0,
         cut: raw.flags & (CUT | ARGS_CUT) != 0,
         event: Event {
@@ -196,6 +196,7 @@ fn take_apart(bytes: &[u8]) -> Result<Raw<'_>, DecodeError> {
     }
     let kind = rest.u8()?;
     let flags = rest.u8()?;
+    process.host_mounts = flags & HOST_MOUNTS != 0;
     rest.take(6)?;
     // The ring gives records in multiples of eight bytes only as far as it likes; the head says how many count.
     if rest.0.len() != size || lengths.iter().sum::<usize>() != size {
@@ -267,6 +268,7 @@ fn exec(raw: &Raw<'_>) -> Action {
         before: raw.text(4),
         inode,
         modified: modified.cast_signed(),
+        held: raw.flags & HELD != 0,
     }))
 }
 

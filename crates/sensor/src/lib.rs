@@ -122,6 +122,7 @@ pub struct Sensor {
     alerts: RingBuf<MapData>,
     bulk: RingBuf<MapData>,
     groups: HashMap<MapData, u64, GroupState>,
+    holds: HashMap<MapData, [u8; load::NAME], u8>,
     tallies: Array<MapData, u64>,
     /// Containers that were there before.
     waiting: Vec<Record>,
@@ -139,6 +140,17 @@ impl Sensor {
     /// that it does not take is no error: see [`Ability::missing`].
     pub fn load(options: &Options) -> Result<(Self, Vec<Ability>), SensorError> {
         load::load(options)
+    }
+
+    /// From now on, programs whose file or name as a process is one of these are stopped (`SIGSTOP`) by the kernel
+    /// before their first instruction ([`haechi_core::event::Exec::held`]); whoever reads the event has to let each go
+    /// on. None at the beginning. A name is the last part of a path, at most 63 bytes.
+    ///
+    /// # Errors
+    ///
+    /// If a name is empty or too long (then nothing is changed), or the kernel's table cannot be written.
+    pub fn hold(&mut self, names: &[String]) -> Result<(), SensorError> {
+        load::hold(&mut self.holds, names)
     }
 
     /// Gives what there is, or waits for it until `timeout` is over; how many records were given.

@@ -1,5 +1,6 @@
 //! Loads the programs into the kernel and fills their tables. Takes what the kernel takes, and names the rest.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
@@ -13,7 +14,9 @@ use crate::{Ability, GroupState, KINDS, Options, Sensor, SensorError, calls, gro
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor.bpf.o"));
 
 /// Bytes of a watched name, with the NUL that ends it: `struct name` in `bpf/record.h`.
-const NAME: usize = 64;
+pub(crate) const NAME: usize = 64;
+/// Bytes that the kernel keeps of the name of a process (`TASK_COMM_LEN` without the NUL).
+const COMM: usize = 15;
 /// What the 32-bit half of the table of calls begins with.
 const COMPAT: u32 = 512;
 /// Characters of a cause that are kept.
@@ -105,7 +108,10 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         RingBuf::try_from(take(&mut programs, "bulk")?).map_err(|error| failed("bulk", &error))?;
     let tallies = Array::try_from(take(&mut programs, "tallies")?)
         .map_err(|error| failed("tallies", &error))?;
-    let sensor = Sensor { _programs: programs, alerts, bulk, groups, tallies, waiting, unread: 0 };
+    let holds = HashMap::try_from(take(&mut programs, "holds")?)
+        .map_err(|error| failed("holds", &error))?;
+    let sensor =
+        Sensor { _programs: programs, alerts, bulk, groups, holds, tallies, waiting, unread: 0 };
     Ok((sensor, abilities))
 }
 
@@ -161,17 +167,46 @@ fn fill_names(programs: &mut Ebpf, map: &'static str, names: &[String]) -> Resul
         HashMap::<_, [u8; NAME], u8>::try_from(object).map_err(|error| failed(map, &error))?;
     for name in names {
         let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let mut key = [0; NAME];
-        match key.get_mut(..last.len()) {
-            Some(start) if !last.is_empty() && last.len() < NAME => {
-                start.copy_from_slice(last.as_bytes());
-            }
-            _ => {
-                let cause = format!("a name must have 1 to {} bytes: {name:?}", NAME - 1);
-                return Err(SensorError::Map { name: map, cause });
-            }
+        table.insert(key(map, last)?, 1, 0).map_err(|error| failed(map, &error))?;
+    }
+    Ok(())
+}
+
+/// A name as the kernel side looks it up.
+fn key(map: &'static str, name: &str) -> Result<[u8; NAME], SensorError> {
+    let mut key = [0; NAME];
+    match key.get_mut(..name.len()) {
+        Some(start) if !name.is_empty() && name.len() < NAME => {
+            start.copy_from_slice(name.as_bytes());
+            Ok(key)
         }
-        table.insert(key, 1, 0).map_err(|error| failed(map, &error))?;
+        _ => {
+            let cause = format!("a name must have 1 to {} bytes: {name:?}", NAME - 1);
+            Err(SensorError::Map { name: map, cause })
+        }
+    }
+}
+
+/// See [`Sensor::hold`].
+pub(crate) fn hold(
+    table: &mut HashMap<MapData, [u8; NAME], u8>,
+    names: &[String],
+) -> Result<(), SensorError> {
+    let mut wanted = BTreeSet::new();
+    for name in names {
+        wanted.insert(key("holds", name)?);
+        // The kernel keeps 15 bytes of the name of a process.
+        if let Some(short) = name.as_bytes().get(..COMM).map(String::from_utf8_lossy) {
+            wanted.insert(key("holds", &short)?);
+        }
+    }
+    let present: BTreeSet<[u8; NAME]> =
+        table.keys().collect::<Result<_, _>>().map_err(|error| failed("holds", &error))?;
+    for gone in present.difference(&wanted) {
+        table.remove(gone).map_err(|error| failed("holds", &error))?;
+    }
+    for new in wanted.difference(&present) {
+        table.insert(new, 1, 0).map_err(|error| failed("holds", &error))?;
     }
     Ok(())
 }

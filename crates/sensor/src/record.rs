@@ -37,8 +37,6 @@ pub struct Seen {
     /// (the first argument is the number), `left_group` that a process left its container's control group (`text` is
     /// where to), after which it is not seen.
     pub event: Event,
-    /// Whether the process has the host's mount namespace: a process of a container that does is out of it.
-    pub host_mounts: bool,
     /// Whether the call came by the 32-bit entry (`int 0x80`).
     pub compat: bool,
     /// Whether a path or arguments are longer than what is here, or could not be read. A path that lost its front

@@ -3,6 +3,7 @@
 //! takes both away again. Needs root and `/bin/sh`.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const DEEDS: &str = "echo $$ > \"$1/cgroup.procs\" && : > \"$2/made\" && (: < \"$2/watched\") \
                      && kill -CONT $$ && exec /bin/sh -c 'rm \"$1/made\"; \
                      echo $$ > \"$2/../cgroup.procs\"' told \"$2\" \"$1\"";
+/// Name of a program that is to be held.
+const HELD: &str = "haechi-held";
 /// Waits for a line, so that it can be moved, and then does what must not be told.
 const QUIET: &str = "read line && : > \"$1/quiet\"";
 
@@ -64,7 +67,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         // A control group is empty but for its own files, which only go with it. Best effort: it is named for what it is.
-        for name in ["made", "watched", "quiet"] {
+        for name in ["made", "watched", "quiet", "ran", HELD] {
             let _ = fs::remove_file(self.0.join(name));
         }
         let _ = fs::remove_dir(&self.0);
@@ -86,26 +89,25 @@ pub fn selftest() -> Result<Vec<Tried>, SelfTestError> {
     fs::write(&watched, []).map_err(|cause| SelfTestError::Setup { path: watched, cause })?;
     let group = Folder::new(groups::root().join(&id))?;
 
+    sensor.hold(&[HELD.into()])?;
     act(DEEDS, [group.path().as_os_str(), folder.path().as_os_str()])?;
     enter_from_outside(group.path(), folder.path())?;
+    let mut records = Vec::new();
+    let held = is_held(&mut sensor, &mut records, group.path(), folder.path())?;
     drop(group);
 
-    let mut records = Vec::new();
-    let end = Instant::now() + PATIENCE;
-    let mut number = None;
-    let mut over = false;
-    while !over && Instant::now() < end {
-        sensor.next_batch(Duration::from_millis(100), &mut |record| {
-            match &record {
-                Record::New { cgroup, container, .. } if *container == id => {
-                    number = Some(*cgroup);
-                }
-                Record::Gone { cgroup, .. } if Some(*cgroup) == number => over = true,
-                _ => {}
-            }
-            records.push(record);
-        })?;
-    }
+    let mut number = records.iter().find_map(|record| match record {
+        Record::New { cgroup, container, .. } if *container == id => Some(*cgroup),
+        _ => None,
+    });
+    let over = gather(&mut sensor, &mut records, &mut |record| match record {
+        Record::New { cgroup, container, .. } if *container == id => {
+            number = Some(*cgroup);
+            false
+        }
+        Record::Gone { cgroup, .. } => Some(*cgroup) == number,
+        _ => false,
+    })?;
     // Files may come a little later than the rest.
     sensor.next_batch(Duration::from_millis(40), &mut |record| records.push(record))?;
     let events: Vec<_> = records
@@ -126,14 +128,63 @@ pub fn selftest() -> Result<Vec<Tried>, SelfTestError> {
         ("a process that leaves the container's group", any(&|event| event.call == "left_group")),
         ("a program, with arguments and the name before", any(&started)),
         ("a file that is removed", any(&|event| removed(event, &path("made")))),
+        ("a program that is held before its first instruction", held),
         ("the end of a process", any(&|event| matches!(event.action, Action::Exit(0)))),
-        ("a process outside the container's mounts", events.iter().any(|seen| seen.host_mounts)),
+        (
+            "a process outside the container's mounts",
+            events.iter().any(|seen| seen.event.process.host_mounts),
+        ),
         (
             "nothing of a process on its way into a container",
             number.is_some() && !any(&|event| opened(event, &path("quiet"), true)),
         ),
     ];
     Ok(tried.into_iter().map(|(what, seen)| Tried { what, seen }).collect())
+}
+
+/// Takes records until one is what was waited for; whether it came in time.
+fn gather(
+    sensor: &mut Sensor,
+    records: &mut Vec<Record>,
+    wanted: &mut dyn FnMut(&Record) -> bool,
+) -> Result<bool, SelfTestError> {
+    let end = Instant::now() + PATIENCE;
+    let mut found = false;
+    while !found && Instant::now() < end {
+        sensor.next_batch(Duration::from_millis(100), &mut |record| {
+            found |= wanted(&record);
+            records.push(record);
+        })?;
+    }
+    Ok(found)
+}
+
+/// Starts a program that is to be held, and lets it go on; whether it did nothing before that.
+fn is_held(
+    sensor: &mut Sensor,
+    records: &mut Vec<Record>,
+    group: &Path,
+    folder: &Path,
+) -> Result<bool, SelfTestError> {
+    let path = folder.join(HELD);
+    let failed = |cause| SelfTestError::Setup { path: path.clone(), cause };
+    // A script is started under its own name.
+    fs::write(&path, format!("#!/bin/sh\n: > {}/ran\n", folder.display())).map_err(failed)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "echo $$ > \"$1/cgroup.procs\" && exec \"$2\"", "sh"]).arg(group).arg(&path);
+    let mut child = shell.spawn().map_err(failed)?;
+    let told = gather(sensor, records, &mut |record| {
+        matches!(record, Record::Event(seen)
+            if seen.event.process.pid == child.id()
+                && matches!(&seen.event.action, Action::Exec(exec) if exec.held))
+    })?;
+    let waited = !folder.join("ran").exists();
+    if let Some(pid) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
+    }
+    child.wait().map_err(failed)?;
+    Ok(told && waited && folder.join("ran").exists())
 }
 
 fn act<const N: usize>(script: &str, words: [&OsStr; N]) -> Result<(), SelfTestError> {
