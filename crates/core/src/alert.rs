@@ -1,6 +1,10 @@
 //! What a rule said about something that a container did.
 
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -8,8 +12,11 @@ use crate::event::Event;
 /// Schema of an alert as JSON.
 pub const ALERT_SCHEMA: &str = "haechi/alert/v1";
 
-/// How urgent a rule is: Falco's eight priorities, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// How urgent a rule is: Falco's eight priorities, the worst first
+/// (<https://falco.org/docs/concepts/rules/basic-elements/>).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     /// The system is unusable.
@@ -31,6 +38,18 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// All, the worst first.
+    pub const ALL: [Self; 8] = [
+        Self::Emergency,
+        Self::Alert,
+        Self::Critical,
+        Self::Error,
+        Self::Warning,
+        Self::Notice,
+        Self::Informational,
+        Self::Debug,
+    ];
+
     /// The name as in rules and JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,6 +62,25 @@ impl Priority {
             Self::Informational => "informational",
             Self::Debug => "debug",
         }
+    }
+}
+
+impl FromStr for Priority {
+    type Err = String;
+
+    /// Reads a priority in any case; `info` is short for `informational`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("info") {
+            return Ok(Self::Informational);
+        }
+        let found = Self::ALL.into_iter().find(|one| text.eq_ignore_ascii_case(one.name()));
+        found.ok_or_else(|| format!("{text:?} is no priority"))
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

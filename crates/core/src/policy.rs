@@ -36,6 +36,10 @@ macro_rules! section {
     )*};
 }
 
+mod monitor;
+
+pub use monitor::{MonitorPolicy, ResponsePolicy};
+
 fn list(items: &[&str]) -> Vec<String> {
     items.iter().map(|item| (*item).to_owned()).collect()
 }
@@ -63,6 +67,8 @@ section! {
         pub ports: Ports = Ports::default(),
         /// Programs that measure what containers use.
         pub metering: Metering = Metering::default(),
+        /// How running containers are watched and what is done about alerts.
+        pub monitor: MonitorPolicy = MonitorPolicy::default(),
         /// Backups of volumes.
         pub backups: Vec<BackupPolicy> = Vec::new(),
         /// Failures that the site accepts.
@@ -391,6 +397,9 @@ impl Policy {
             ("limits.containers_max", self.limits.containers_max, 1),
             ("limits.verification_days_max", self.limits.verification_days_max, 1),
             ("limits.image_age_days_max", self.limits.image_age_days_max, 1),
+            ("monitor.actions_max", self.monitor.actions_max, 1),
+            ("monitor.actions_minutes", self.monitor.actions_minutes, 1),
+            ("monitor.resume_minutes", self.monitor.resume_minutes, 0),
         ];
         for (key, value, least) in numbers {
             if value < least {
@@ -403,6 +412,12 @@ impl Policy {
         for path in self.mounts.sensitive.iter().chain(&self.mounts.read_only) {
             if !path.starts_with('/') {
                 refuse("mounts".into(), &format!("`{path}` must be an absolute path"));
+            }
+        }
+        for name in &self.monitor.denied_programs {
+            if name.is_empty() || name.len() > 63 || name.contains('/') {
+                let message = format!("`{name}` must be a file's name of at most 63 bytes, without `/`");
+                refuse("monitor.denied_programs".into(), &message);
             }
         }
         for (index, backup) in self.backups.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Ancestor, Priority};
+use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Ancestor};
 use haechi_core::event::Event;
 use haechi_rules::Rules;
 use jiff::{SignedDuration, Timestamp};
@@ -152,7 +152,7 @@ impl Monitor {
             schema: ALERT_SCHEMA.into(),
             at: self.clock.at(event.at),
             rule: rule.name.clone(),
-            priority: priority(rule),
+            priority: rule.priority,
             text,
             tags: rule.tags.clone(),
             checks: rule.checks().map(str::to_owned).collect(),
@@ -180,20 +180,6 @@ fn named(container: &Container) -> AlertContainer {
         image: container.image.clone(),
         namespace: namespace.to_owned(),
         pod: pod.to_owned(),
-    }
-}
-
-fn priority(rule: &haechi_rules::Rule) -> Priority {
-    use haechi_rules::Priority as Rules;
-    match rule.priority {
-        Rules::Emergency => Priority::Emergency,
-        Rules::Alert => Priority::Alert,
-        Rules::Critical => Priority::Critical,
-        Rules::Error => Priority::Error,
-        Rules::Warning => Priority::Warning,
-        Rules::Notice => Priority::Notice,
-        Rules::Informational => Priority::Informational,
-        Rules::Debug => Priority::Debug,
     }
 }
 

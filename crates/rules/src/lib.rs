@@ -14,6 +14,7 @@ mod evaluate;
 mod field;
 mod matcher;
 mod merge;
+mod needs;
 mod output;
 mod problem;
 mod rule;
@@ -22,7 +23,8 @@ mod rules;
 mod testing;
 
 pub use field::{Arg, Catalog, Field, Kind, Subject, Value};
+pub use needs::Needed;
 pub use output::Output;
 pub use problem::{Problem, Severity};
-pub use rule::{Priority, Rule};
+pub use rule::Rule;
 pub use rules::{Listed, Loaded, Rules, State};

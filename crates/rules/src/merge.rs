@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::document::{Exception, Item};
-use crate::rule::Priority;
+use haechi_core::alert::Priority;
 
 /// The rule language's version that this is written after; files say which one they need at least.
 const ENGINE: [u64; 3] = [0, 57, 0];

@@ -9,9 +9,11 @@ use crate::document;
 use crate::evaluate::Event;
 use crate::field::{Catalog, Field, Subject};
 use crate::merge::{Definition, Definitions, Place};
+use crate::needs::{Needed, needs};
 use crate::output::{self, Output};
 use crate::problem::{Problem, Severity};
-use crate::rule::{Priority, Rule};
+use crate::rule::Rule;
+use haechi_core::alert::Priority;
 
 /// How often loading begins anew without files that turned out wrong: one wrong file seldom shows another, and a folder
 /// of many that do must not take forever.
@@ -121,6 +123,22 @@ impl Rules {
     /// Whether a rule can be true for this call: events of others need not be made.
     pub fn wants(&self, call: &str) -> bool {
         !self.by_call.get(call).unwrap_or(&self.others).is_empty()
+    }
+
+    /// Names without which a rule is not true; `None` if its condition does not say. `name` turns one comparison into
+    /// names, or `None` if the field has nothing to do with them.
+    pub fn needs(
+        &self,
+        rule: &Rule,
+        name: &dyn Fn(&Field, Needed<'_>) -> Option<Vec<String>>,
+    ) -> Option<BTreeSet<String>> {
+        needs(&rule.node, &self.fields, name)
+    }
+
+    /// Whether a rule can be true for this call.
+    pub fn can_match(&self, rule: &Rule, call: &str) -> bool {
+        let places = self.by_call.get(call).unwrap_or(&self.others);
+        places.iter().filter_map(|place| self.rules.get(*place)).any(|one| one.name == rule.name)
     }
 
     /// The rules that run.

@@ -388,3 +388,32 @@ fn hostile_bytes_never_panic() {
         let _ = Rules::load(&[("f", words.concat()), ("g", raw)], &Known);
     });
 }
+
+#[test]
+fn what_a_rule_needs_is_never_too_little() {
+    let name = |field: &Field, needed: Needed<'_>| match (field.id, needed) {
+        (0, Needed::Texts(words)) => Some(words.into_iter().map(str::to_owned).collect()),
+        (0, Needed::End(end)) => Some(vec![end.strip_prefix('/')?.to_owned()]),
+        _ => None,
+    };
+    for (condition, expected) in [
+        ("proc.name = a", Some("a")),
+        ("proc.name in (a, b) and fd.name = x", Some("a b")),
+        ("proc.name in (a, b) and proc.name = a", Some("a")),
+        ("fd.name = x and (proc.name = a or proc.name endswith /c)", Some("a c")),
+        ("proc.name = a or fd.name = x", None),
+        ("not proc.name = a", None),
+        ("proc.name != a", None),
+        ("tolower(proc.name) = a", None),
+        ("proc.name contains a", None),
+        ("proc.name endswith c", None),
+        ("fd.name = x", None),
+    ] {
+        let rules = good(&[&rule(&format!("evt.type = open and ({condition})"))]);
+        let needs = rules.needs(&rules.running()[0], &name);
+        let needs = needs.map(|names| names.into_iter().collect::<Vec<_>>().join(" "));
+        assert_eq!(needs.as_deref(), expected, "{condition}");
+        assert!(rules.can_match(&rules.running()[0], "open"));
+        assert!(!rules.can_match(&rules.running()[0], "dup"));
+    }
+}
