@@ -7,7 +7,10 @@
 //! without that hierarchy, or other than x86-64, are refused.
 
 mod calls;
+mod cut;
 pub mod decode;
+mod deny;
+mod fence;
 mod groups;
 mod load;
 mod record;
@@ -21,6 +24,8 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, RingBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+pub use cut::{Cut, CutError, Stopped};
+pub use deny::{Counts, Deny, DenyError, Refusal, Tier};
 pub use groups::container_id;
 pub use record::{Losses, Record, Seen};
 pub use selftest::{SelfTestError, Tried, selftest};

@@ -1,0 +1,245 @@
+//! What `cargo xtask vm` runs in its virtual machine, as the machine's only program: the sensor's self-test, refused
+//! programs, and a network that is cut, on a kernel with BPF LSM and AppArmor and with control groups of version 2
+//! alone. Prints a line for each thing, `ok …` or `FAIL …`, and last `end` with how many there were.
+
+#![expect(clippy::print_stdout, reason = "its output is the verdict")]
+
+use std::error::Error;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use haechi_sensor::{Cut, Deny, Options, Refusal, Sensor, Tier, selftest};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const GROUPS: &str = "/sys/fs/cgroup";
+/// Enters a group and becomes a program.
+const ENTER: &str = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
+/// Copies of busybox under names that are none of its own: a shell says 127 when they ran, 126 when they might not.
+const SSHD: &str = "/opt/sshd";
+const OTHER: &str = "/opt/other";
+const RAN: i32 = 127;
+const REFUSED: i32 = 126;
+
+/// Counts and prints.
+#[derive(Default)]
+struct Lines(u32);
+
+impl Lines {
+    fn tell(&mut self, what: &str, problem: Option<String>) {
+        self.0 += 1;
+        match problem {
+            None => println!("ok {what}"),
+            Some(cause) => println!("FAIL {what}: {}", cause.replace('\n', " | ")),
+        }
+    }
+
+    fn is(&mut self, what: &str, holds: bool) {
+        self.tell(what, (!holds).then(|| "it is not so".into()));
+    }
+
+    fn same<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, found: T, wanted: T) {
+        let problem = (found != wanted).then(|| format!("{found:?}, not {wanted:?}"));
+        self.tell(what, problem);
+    }
+
+    fn part(&mut self, what: &str, part: impl FnOnce(&mut Self) -> Outcome) {
+        if let Err(error) = part(self) {
+            self.tell(what, Some(format!("{error} ({error:?})")));
+        }
+    }
+}
+
+fn main() {
+    let mut lines = Lines::default();
+    lines.part("the machine", machine);
+    lines.part("the sensor", sensor);
+    lines.part("refusal by the kernel", |lines| refusal(lines, Tier::Lsm));
+    lines.part("refusal by the file system", |lines| refusal(lines, Tier::Fanotify));
+    lines.part("the network", network);
+    println!("end {}", lines.0);
+}
+
+/// What the kernel was started with.
+fn machine(lines: &mut Lines) -> Outcome {
+    let modules = fs::read_to_string("/sys/kernel/security/lsm")?;
+    let has = |name: &str| modules.trim().split(',').any(|module| module == name);
+    lines.is("BPF LSM is on", has("bpf"));
+    let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled")?;
+    lines.is("AppArmor is on", has("apparmor") && enabled.trim() == "Y");
+    let mounts = fs::read_to_string("/proc/mounts")?;
+    let groups: Vec<_> = mounts.lines().filter(|line| line.contains(" cgroup")).collect();
+    lines.is(
+        "only control groups of version 2",
+        matches!(groups.as_slice(), [one] if one.contains(" cgroup2 ")),
+    );
+    Ok(())
+}
+
+fn sensor(lines: &mut Lines) -> Outcome {
+    let (sensor, abilities) = Sensor::load(&Options::default())?;
+    drop(sensor);
+    for ability in abilities {
+        lines.tell(&format!("hook {}", ability.name), ability.missing);
+    }
+    for tried in selftest()? {
+        lines.is(&format!("seen: {}", tried.what), tried.seen);
+    }
+    Ok(())
+}
+
+/// A control group that is named as a container's; removed when dropped.
+struct Group(PathBuf);
+
+impl Group {
+    fn new(digit: char) -> io::Result<Self> {
+        let folder = Path::new(GROUPS).join("docker").join(digit.to_string().repeat(64));
+        fs::create_dir_all(folder.join("inner"))?;
+        Ok(Self(folder))
+    }
+
+    fn id(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.ino())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(self.0.join("inner")).and_then(|()| fs::remove_dir(&self.0));
+    }
+}
+
+/// Runs a program in a group; its exit status.
+fn status(group: &Path, program: &[&str]) -> io::Result<i32> {
+    let mut shell = Command::new("/bin/sh");
+    // The inner shell is that of the container; it is the one that starts the program.
+    shell.args(["-c", ENTER]).arg(group).args(["/bin/sh", "-c", "\"$@\"", "sh"]).args(program);
+    let status = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    status.code().ok_or_else(|| io::Error::other(status.to_string()))
+}
+
+fn refusal(lines: &mut Lines, tier: Tier) -> Outcome {
+    let (mut deny, abilities) = Deny::with_tier(tier);
+    for ability in abilities {
+        lines.tell(&format!("{} refuses", ability.name), ability.missing);
+    }
+    if deny.tier() != tier {
+        return Err("no such tier".into());
+    }
+    let container = Group::new(if tier == Tier::Lsm { 'a' } else { 'b' })?;
+    let neighbour = Group::new('c')?;
+    // The fence sees a file system of the container's own; the kernel sees every program.
+    let (merged, sshd, other) = if tier == Tier::Lsm {
+        (None, SSHD.to_owned(), OTHER.to_owned())
+    } else {
+        let merged = overlay()?;
+        (Some(merged.clone()), format!("{merged}/sshd"), format!("{merged}/other"))
+    };
+    let what = |text: &str| format!("{tier:?}: {text}");
+    let group = container.id()?;
+    deny.watch(group, merged.as_deref().map(Path::new))?;
+    lines.same(&what("without names all run"), status(&container.0, &[&sshd])?, RAN);
+    deny.set_names(&["sshd".to_owned()])?;
+    lines.same(&what("the program is refused"), status(&container.0, &[&sshd])?, REFUSED);
+    lines.same(
+        &what("so it is in a group below"),
+        status(&container.0.join("inner"), &[&sshd])?,
+        REFUSED,
+    );
+    lines.same(&what("another runs"), status(&container.0, &[&other])?, RAN);
+    let mut wanted = 2;
+    if tier == Tier::Lsm {
+        let outside = status(&neighbour.0, &[&sshd])?;
+        lines.same(&what("it runs in another container"), outside, RAN);
+        lines.same(&what("it runs on the host"), status(Path::new(GROUPS), &[&sshd])?, RAN);
+        fs::write("/tmp/script", format!("#!{sshd}\n"))?;
+        Command::new("/bin/chmod").args(["755", "/tmp/script"]).status()?;
+        let script = status(&container.0, &["/tmp/script"])?;
+        lines.same(&what("as an interpreter it is refused"), script, REFUSED);
+        wanted += 1;
+    } else {
+        let copy = "cp /opt/sshd /tmp/sshd && /tmp/sshd";
+        let elsewhere = status(&container.0, &["/bin/sh", "-c", copy])?;
+        lines.same(&what("other file systems are not seen"), elsewhere, RAN);
+    }
+    let mut told: Vec<Refusal> = Vec::new();
+    while told.len() < wanted {
+        let found = deny.next(Duration::from_secs(5))?;
+        if found.is_empty() {
+            break;
+        }
+        told.extend(found);
+    }
+    lines.same(&what("each refusal is told"), told.len(), wanted);
+    let right = |one: &Refusal| {
+        one.cgroup == group
+            && one.name == "sshd"
+            && one.path == sshd
+            && one.pid > 1
+            && one.tier == tier
+    };
+    let problem = (!told.iter().all(right)).then(|| format!("{told:?}"));
+    lines.tell(&what("with its container, process and path"), problem);
+    deny.set_names(&[])?;
+    lines.same(&what("names can be taken back"), status(&container.0, &[&sshd])?, RAN);
+    deny.set_names_of(group, &["other".to_owned()])?;
+    lines.same(&what("a name of one container"), status(&container.0, &[&other])?, REFUSED);
+    deny.forget(group)?;
+    lines.same(&what("a container is forgotten"), status(&container.0, &[&other])?, RAN);
+    deny.watch(group, merged.as_deref().map(Path::new))?;
+    deny.set_names(&["sshd".to_owned()])?;
+    let again = status(&container.0, &[&sshd])?;
+    lines.same(&what("and watched again"), again, REFUSED);
+    drop(deny);
+    lines.same(&what("when we end, all run"), status(&container.0, &[&sshd])?, RAN);
+    Ok(())
+}
+
+/// An overlay with the programs, as an engine mounts it.
+fn overlay() -> Result<String, Box<dyn Error>> {
+    for folder in ["/tmp/upper", "/tmp/work", "/tmp/merged"] {
+        fs::create_dir_all(folder)?;
+    }
+    let layers = "lowerdir=/opt,upperdir=/tmp/upper,workdir=/tmp/work";
+    let mut mount = Command::new("/bin/mount");
+    mount.args(["-t", "overlay", "overlay", "-o", layers, "/tmp/merged"]);
+    if !mount.status()?.success() {
+        return Err("no overlay could be mounted".into());
+    }
+    Ok("/tmp/merged".into())
+}
+
+fn network(lines: &mut Lines) -> Outcome {
+    let container = Group::new('d')?;
+    let neighbour = Group::new('e')?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port().to_string();
+    // Whoever connects is greeted.
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream: TcpStream = stream;
+            let _ = io::Write::write_all(&mut stream, b"hello\n");
+        }
+    });
+    let greeted = |group: &Path| {
+        let talk = format!("nc -w 2 127.0.0.1 {port} < /dev/null | grep hello");
+        status(group, &["/bin/sh", "-c", &talk])
+    };
+    lines.same("before the cut there is a network", greeted(&container.0)?, 0);
+    let cut = Cut::cut(&container.0)?;
+    lines.same("the network is cut", greeted(&container.0)?, 1);
+    let inner = greeted(&container.0.join("inner"))?;
+    lines.same("so it is in a group below", inner, 1);
+    lines.same("another container has its network", greeted(&neighbour.0)?, 0);
+    lines.same("the host has its network", greeted(Path::new(GROUPS))?, 0);
+    let stopped = cut.stopped()?;
+    lines.is("what was stopped is counted", stopped.sent > 0);
+    cut.restore();
+    lines.same("the network is restored", greeted(&container.0)?, 0);
+    lines.is("the machine's own group is not cut", Cut::cut(Path::new(GROUPS)).is_err());
+    Ok(())
+}

@@ -1,0 +1,320 @@
+//! Refuses programs before they start: in the kernel (BPF LSM) where it takes that, by the container's file system
+//! (fanotify) where it does not.
+//!
+//! Promises that a program whose file has a refused name gets EPERM and never runs, in watched containers only; that a
+//! tier is used only after it was seen to refuse; and that when this process ends, nothing is refused any more. A name
+//! is the last part of the path of the program's file, whatever link or first argument it was started by; for a
+//! script the script's and its interpreter's. A copy with another name is not refused, nor what `ld.so` or an
+//! interpreter runs as an argument. It decides nothing: names and containers are given.
+
+mod lsm;
+mod names;
+mod probe;
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub(crate) use lsm::reason;
+pub(crate) use names::Names;
+pub(crate) use probe::Probe;
+
+use crate::Ability;
+use crate::fence::Fence;
+use lsm::Lsm;
+
+/// How programs are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// By the kernel, for every program that a container's processes start.
+    Lsm,
+    /// By the container's own file system. Not seen: programs in volumes, in memory and in other file systems.
+    Fanotify,
+    /// Not at all.
+    None,
+}
+
+/// A program that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Control group of the innermost watched container; 0 if it could not be told any more.
+    pub cgroup: u64,
+    /// Process that asked, as the host numbers it; 0 if it cannot be seen from here.
+    pub pid: u32,
+    /// Last part of the path of the program's file.
+    pub name: String,
+    /// The path as the process sees it; empty if the kernel does not tell.
+    pub path: String,
+    /// When, in nanoseconds since the machine started (`CLOCK_BOOTTIME`).
+    pub at_ns: u64,
+    /// By what.
+    pub tier: Tier,
+}
+
+/// What happened since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Programs that were refused.
+    pub refused: u64,
+    /// Of these, those that were not told, because nobody read.
+    pub untold: u64,
+    /// Programs that were let through without a look, because the answer took too long (fanotify).
+    pub late: u64,
+    /// Failures to read what was asked; the kernel refuses then (fanotify).
+    pub unread: u64,
+}
+
+/// Why something is not refused.
+#[derive(Debug, thiserror::Error)]
+pub enum DenyError {
+    /// A name that no file has, or too long a one.
+    #[error("a name of a program has 1 to {most} bytes: {name:?}")]
+    Name {
+        /// The name.
+        name: String,
+        /// The most bytes.
+        most: usize,
+    },
+    /// More names than the kernel side holds.
+    #[error("{names} names are too many to be refused; {most} are possible")]
+    TooMany {
+        /// How many there are.
+        names: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// The group is not a container's.
+    #[error("control group {0} is that of the whole machine")]
+    Group(u64),
+    /// The kernel's table could not be written.
+    #[error("map {map}: {cause}")]
+    Map {
+        /// The table.
+        map: &'static str,
+        /// What happened.
+        cause: String,
+    },
+    /// The container's file system cannot be watched.
+    #[error("{path}: {cause}")]
+    Folder {
+        /// Its folder on the host.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The tier needs the folder of the container's file system, and it is not known.
+    #[error("the container of control group {0} has no file system that can be watched")]
+    NoFolder(u64),
+    /// Neither tier is there.
+    #[error("this kernel cannot refuse programs")]
+    Unable,
+    /// Waiting failed.
+    #[error("waiting for refusals: {0}")]
+    Wait(#[from] rustix::io::Errno),
+}
+
+/// Refuses programs. Dropping it lets everything through.
+pub struct Deny {
+    guard: Guard,
+    names: Names,
+    watched: BTreeSet<u64>,
+}
+
+enum Guard {
+    Lsm(Box<Lsm>),
+    Fence(Fence),
+    None,
+}
+
+impl Deny {
+    /// Takes the best tier that this kernel really has, and tells what each can or why it cannot. Needs root.
+    #[must_use]
+    pub fn new() -> (Self, Vec<Ability>) {
+        let (guard, mut abilities) = by_lsm();
+        if matches!(guard, Guard::Lsm(_)) {
+            return (Self::of(guard), abilities);
+        }
+        let (guard, fence) = by_fence();
+        abilities.extend(fence);
+        (Self::of(guard), abilities)
+    }
+
+    /// Takes one tier or none; for tests and for those who must not use the other.
+    #[must_use]
+    pub fn with_tier(tier: Tier) -> (Self, Vec<Ability>) {
+        let (guard, abilities) = match tier {
+            Tier::Lsm => by_lsm(),
+            Tier::Fanotify => by_fence(),
+            Tier::None => (Guard::None, Vec::new()),
+        };
+        (Self::of(guard), abilities)
+    }
+
+    fn of(guard: Guard) -> Self {
+        Self { guard, names: Names::default(), watched: BTreeSet::new() }
+    }
+
+    /// How programs are refused.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        match self.guard {
+            Guard::Lsm(_) => Tier::Lsm,
+            Guard::Fence(_) => Tier::Fanotify,
+            Guard::None => Tier::None,
+        }
+    }
+
+    /// Watches a container from now on: its control group (the id of the folder's inode in the hierarchy of version 2)
+    /// with all groups below, and, for [`Tier::Fanotify`], the folder on the host where its file system is mounted
+    /// (`GraphDriver.Data.MergedDir`). It must be mounted: call this when the container is created or starts, and again
+    /// each time.
+    ///
+    /// # Errors
+    ///
+    /// If this container cannot be guarded: its programs are then not refused.
+    pub fn watch(&mut self, cgroup: u64, merged: Option<&Path>) -> Result<(), DenyError> {
+        // The kernel gives 1 to the root of the hierarchy.
+        if cgroup <= 1 {
+            return Err(DenyError::Group(cgroup));
+        }
+        match &mut self.guard {
+            Guard::Lsm(lsm) => lsm.watch(cgroup)?,
+            Guard::Fence(fence) => {
+                fence.watch(cgroup, merged.ok_or(DenyError::NoFolder(cgroup))?)?;
+            }
+            Guard::None => return Err(DenyError::Unable),
+        }
+        self.watched.insert(cgroup);
+        Ok(())
+    }
+
+    /// Forgets a container, and the names that were only its own. One that is not watched is no error.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel's table cannot be written.
+    pub fn forget(&mut self, cgroup: u64) -> Result<(), DenyError> {
+        self.watched.remove(&cgroup);
+        match &mut self.guard {
+            Guard::Lsm(lsm) => lsm.forget(cgroup)?,
+            Guard::Fence(fence) => fence.forget(cgroup),
+            Guard::None => {}
+        }
+        if cgroup == 0 || self.names.has_none_of(cgroup) {
+            return Ok(());
+        }
+        self.set_names_of(cgroup, &[])
+    }
+
+    /// Refuses these names in every watched container, instead of those before. At no moment is a name that is in both
+    /// let through. Of a path the last part counts.
+    ///
+    /// # Errors
+    ///
+    /// If a name is not one, if they are too many, or if the kernel's table cannot be written. The old names hold then.
+    pub fn set_names(&mut self, names: &[String]) -> Result<(), DenyError> {
+        self.exchange(0, names)
+    }
+
+    /// The same for one container; what is refused in every container stays refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_names`].
+    pub fn set_names_of(&mut self, cgroup: u64, names: &[String]) -> Result<(), DenyError> {
+        if cgroup <= 1 {
+            return Err(DenyError::Group(cgroup));
+        }
+        self.exchange(cgroup, names)
+    }
+
+    fn exchange(&mut self, group: u64, names: &[String]) -> Result<(), DenyError> {
+        let new = self.names.with(group, names)?;
+        match &mut self.guard {
+            Guard::Lsm(lsm) => lsm.set(&new)?,
+            Guard::Fence(fence) => fence.set(&new),
+            Guard::None if new == Names::default() => {}
+            Guard::None => return Err(DenyError::Unable),
+        }
+        self.names = new;
+        Ok(())
+    }
+
+    /// What was refused and not told yet, at most some thousand; does not wait.
+    pub fn refused(&mut self) -> Vec<Refusal> {
+        match &mut self.guard {
+            Guard::Lsm(lsm) => lsm.drain(),
+            Guard::Fence(fence) => fence.drain(),
+            Guard::None => Vec::new(),
+        }
+    }
+
+    /// The same, but waits until there is one or the time is over.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot be waited for.
+    pub fn next(&mut self, timeout: Duration) -> Result<Vec<Refusal>, DenyError> {
+        let found = self.refused();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let Some(descriptor) = self.descriptor() else {
+            std::thread::sleep(timeout);
+            return Ok(found);
+        };
+        let mut waited = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+        let timeout = Timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        match poll(&mut waited, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(self.refused()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Becomes readable when something was refused; `None` for [`Tier::None`].
+    #[must_use]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.guard {
+            Guard::Lsm(lsm) => Some(lsm.as_fd()),
+            Guard::Fence(fence) => Some(fence.as_fd()),
+            Guard::None => None,
+        }
+    }
+
+    /// What happened since the start.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel's table cannot be read.
+    pub fn counts(&self) -> Result<Counts, DenyError> {
+        match &self.guard {
+            Guard::Lsm(lsm) => lsm.counts(),
+            Guard::Fence(fence) => Ok(fence.counts()),
+            Guard::None => Ok(Counts::default()),
+        }
+    }
+}
+
+fn by_lsm() -> (Guard, Vec<Ability>) {
+    let (guard, missing) = match Lsm::load() {
+        Ok(lsm) => (Guard::Lsm(Box::new(lsm)), None),
+        Err(cause) => (Guard::None, Some(cause)),
+    };
+    let gives = "programs are refused before they start";
+    (guard, vec![Ability { name: lsm::HOOK, gives, missing }])
+}
+
+fn by_fence() -> (Guard, Vec<Ability>) {
+    let (guard, missing) = match Fence::new() {
+        Ok(fence) => (Guard::Fence(fence), None),
+        Err(cause) => (Guard::None, Some(cause)),
+    };
+    let gives = "the same, for programs in a container's own file system";
+    (guard, vec![Ability { name: "fanotify", gives, missing }])
+}

@@ -1,0 +1,233 @@
+//! The two threads of the fence: one answers, the other sees to it that an answer is given. Neither reads or writes a
+//! file of a container, and neither holds a lock while it looks at anything.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::fanotify::{FanotifyEvent, FanotifyResponse, Response};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{Scope, Shared, lock};
+use crate::deny::{Names, Refusal, Tier};
+use crate::groups;
+
+/// How old a question may become. With `LOOK`, under the 100 ms that are promised.
+const LATE: Duration = Duration::from_millis(50);
+/// How often the watchdog looks, in nanoseconds.
+const LOOK: i64 = 40_000_000;
+/// What the kernel appends to the path of a file that was removed.
+const REMOVED: &str = " (deleted)";
+
+/// Questions that wait for an answer.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// When the oldest of them was about to be read; `None` if there is none.
+    since: Option<Instant>,
+    /// The one that is looked at, and the answer that it gets if nothing better is known in time. The watchdog takes it
+    /// away when it answers.
+    current: Option<(Arc<FanotifyEvent>, Response)>,
+    waiting: VecDeque<Arc<FanotifyEvent>>,
+    /// The thread that answers has ended.
+    over: bool,
+}
+
+/// Answers until it is told to stop.
+pub(super) fn answer(shared: &Shared, sender: &SyncSender<Refusal>) {
+    while wait(shared) {
+        lock(&shared.turn).since = Some(Instant::now());
+        match shared.group.read_events() {
+            Ok(events) => lock(&shared.turn).waiting.extend(events.into_iter().map(Arc::new)),
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(_) => {
+                // No room for a descriptor: the kernel has refused that one. Not again at once.
+                shared.unread.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        while let Some(event) = take(shared) {
+            answer_one(shared, &event, sender);
+        }
+    }
+    let mut turn = lock(&shared.turn);
+    turn.over = true;
+    turn.since = None;
+}
+
+/// Waits for a question; whether to go on.
+fn wait(shared: &Shared) -> bool {
+    let mut both = [
+        PollFd::from_borrowed_fd(shared.group.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(shared.stop.as_fd(), PollFlags::IN),
+    ];
+    match poll(&mut both, None) {
+        Ok(_) => !both.iter().skip(1).any(|stop| !stop.revents().is_empty()),
+        Err(error) => error == rustix::io::Errno::INTR,
+    }
+}
+
+/// The next question; none left is the end of the turn.
+fn take(shared: &Shared) -> Option<Arc<FanotifyEvent>> {
+    let mut turn = lock(&shared.turn);
+    let next = turn.waiting.pop_front();
+    if next.is_none() {
+        turn.since = None;
+    }
+    turn.current = next.clone().map(|event| (event, Response::FAN_ALLOW));
+    next
+}
+
+fn answer_one(shared: &Shared, event: &FanotifyEvent, sender: &SyncSender<Refusal>) {
+    let names = Arc::clone(&lock(&shared.names));
+    let scope = Arc::clone(&lock(&shared.scope));
+    let Some((path, name)) = known(event, &names) else {
+        reply(shared, event, Response::FAN_ALLOW);
+        return;
+    };
+    // What is refused in every container is refused however long it takes to tell in which.
+    let everywhere = names.refuses(None, &name);
+    let settled = everywhere && settle(shared, Response::FAN_DENY);
+    let group = group_of(event, &scope);
+    let refused = everywhere || names.refuses(group, &name);
+    let response = if refused { Response::FAN_DENY } else { Response::FAN_ALLOW };
+    let replied = reply(shared, event, response);
+    if !(refused && (settled || replied)) {
+        return;
+    }
+    shared.refused.fetch_add(1, Ordering::Relaxed);
+    let refusal = Refusal {
+        cgroup: group.unwrap_or(0),
+        pid: u32::try_from(event.pid()).unwrap_or(0),
+        name,
+        path,
+        at_ns: now(),
+        tier: Tier::Fanotify,
+    };
+    match sender.try_send(refusal) {
+        Ok(()) => shared.tell(),
+        Err(_) => {
+            shared.untold.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Sets what the watchdog answers; false if it has answered.
+fn settle(shared: &Shared, response: Response) -> bool {
+    let mut turn = lock(&shared.turn);
+    turn.current.as_mut().map(|(_, settled)| *settled = response).is_some()
+}
+
+/// Answers; false if the watchdog has.
+fn reply(shared: &Shared, event: &FanotifyEvent, response: Response) -> bool {
+    let mut turn = lock(&shared.turn);
+    let open = turn.current.take().is_some();
+    if open {
+        respond(shared, event, response);
+    }
+    open
+}
+
+/// The program's path and name, if the name is refused somewhere.
+fn known(event: &FanotifyEvent, names: &Names) -> Option<(String, String)> {
+    let path = fs::read_link(format!("/proc/self/fd/{}", event.fd()?.as_raw_fd())).ok()?;
+    let path = path.to_string_lossy().into_owned();
+    let whole = path.rsplit('/').next().unwrap_or_default();
+    // A file may really be called so.
+    let both = [whole, whole.strip_suffix(REMOVED).unwrap_or(whole)];
+    let name = both.into_iter().find(|name| names.knows(name))?.to_owned();
+    Some((path, name))
+}
+
+/// The watched group of a program: told by the file where that can be done, which holds whoever starts it, and else by
+/// the process (an overlay over several file systems gives each file the device of its layer).
+fn group_of(event: &FanotifyEvent, scope: &Scope) -> Option<u64> {
+    let device = rustix::fs::fstat(event.fd()?).ok()?.st_dev;
+    scope.devices.get(&device).copied().or_else(|| group_of_process(event.pid(), scope))
+}
+
+/// The innermost watched group that a process is in.
+fn group_of_process(pid: i32, scope: &Scope) -> Option<u64> {
+    if pid <= 0 {
+        return None;
+    }
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let root = groups::root();
+    let mut folder: &Path = &root.join(path);
+    while folder != root {
+        if let Ok(meta) = folder.metadata()
+            && scope.groups.contains(&meta.ino())
+        {
+            return Some(meta.ino());
+        }
+        folder = folder.parent()?;
+    }
+    None
+}
+
+fn respond(shared: &Shared, event: &FanotifyEvent, response: Response) {
+    if let Some(file) = event.fd() {
+        // Fails if who asked was killed meanwhile.
+        let _ = shared.group.write_response(FanotifyResponse::new(file, response));
+    }
+}
+
+/// Looks after the other thread until that has ended.
+pub(super) fn watch(shared: &Shared) {
+    let mut stopping = false;
+    loop {
+        let mut stop = [PollFd::from_borrowed_fd(shared.stop.as_fd(), PollFlags::IN)];
+        let look = Timespec { tv_sec: 0, tv_nsec: if stopping { 1_000_000 } else { LOOK } };
+        if stopping {
+            std::thread::sleep(Duration::from_millis(1));
+        } else if poll(&mut stop, Some(&look)).is_ok_and(|ready| ready > 0) {
+            stopping = true;
+        }
+        let turn = lock(&shared.turn);
+        if turn.over {
+            return;
+        }
+        let late = turn.since.is_some_and(|since| since.elapsed() > LATE);
+        drop(turn);
+        if late {
+            let rescued = rescue(shared);
+            shared.late.fetch_add(rescued, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Answers whatever waits, also what has not been read yet; how many were let through without a look.
+fn rescue(shared: &Shared) -> u64 {
+    let mut rescued = 0;
+    loop {
+        let mut turn = lock(&shared.turn);
+        let waiting: Vec<_> = turn.waiting.drain(..).collect();
+        let unseen = waiting.into_iter().map(|event| (event, Response::FAN_ALLOW));
+        for (event, response) in turn.current.take().into_iter().chain(unseen) {
+            respond(shared, &event, response);
+            rescued += u64::from(response == Response::FAN_ALLOW);
+        }
+        drop(turn);
+        match shared.group.read_events() {
+            Ok(events) if !events.is_empty() => {
+                lock(&shared.turn).waiting.extend(events.into_iter().map(Arc::new));
+            }
+            _ => return rescued,
+        }
+    }
+}
+
+/// Nanoseconds since the machine started.
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}

@@ -1,0 +1,109 @@
+//! Programs of real containers are refused before they start, on this machine's kernel. Needs root, Docker and busybox.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod container;
+
+use std::path::Path;
+use std::time::Duration;
+
+use container::Container;
+use haechi_sensor::{Deny, DenyError, Tier};
+
+/// What a shell says of a program that it was not allowed to start.
+const REFUSED: i32 = 126;
+/// What the test's programs say when they run.
+const RAN: i32 = 127;
+const SSHD: &str = "/usr/sbin/sshd";
+const OTHER: &str = "/usr/sbin/other";
+
+fn names(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn the_best_tier_that_works_is_taken_and_what_is_missing_has_a_reason() {
+    let (deny, abilities) = Deny::new();
+    assert_ne!(deny.tier(), Tier::None, "{abilities:?}");
+    assert!(abilities.iter().all(|ability| ability.missing.as_deref() != Some("")));
+    let there = abilities.iter().filter(|ability| ability.missing.is_none()).count();
+    assert_eq!(there, 1, "{abilities:?}");
+}
+
+#[test]
+fn only_refused_names_of_watched_containers_are_refused() {
+    for tier in [Tier::Lsm, Tier::Fanotify] {
+        let (mut deny, abilities) = Deny::with_tier(tier);
+        if deny.tier() != tier {
+            // Which one is there `the_best_tier…` looks at; the other is tried in the virtual machine.
+            assert!(abilities.iter().any(|ability| ability.missing.is_some()));
+            continue;
+        }
+        refuses(&mut deny, tier);
+    }
+}
+
+fn refuses(deny: &mut Deny, tier: Tier) {
+    let watched = Container::start("exec sleep 300");
+    let outside = Container::start("exec sleep 300");
+    let group = watched.group();
+    deny.watch(group, Some(&watched.merged())).unwrap();
+    assert_eq!(watched.status(&[SSHD]), RAN, "no name is refused yet");
+
+    deny.set_names(&names(&[SSHD])).unwrap();
+    assert_ne!(watched.status(&[SSHD]), RAN, "started by the engine");
+    assert_eq!(watched.status(&["sh", "-c", "cd /usr; exec sbin/../sbin/sshd -D"]), REFUSED);
+    let link = "busybox ln -sf /usr/sbin/sshd /tmp/innocent; /tmp/innocent";
+    assert_eq!(watched.status(&["sh", "-c", link]), REFUSED, "a link is what it points to");
+    assert_eq!(watched.status(&[OTHER]), RAN);
+    assert_eq!(outside.status(&[SSHD]), RAN);
+
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let found = deny.next(Duration::from_secs(5)).unwrap();
+        assert!(!found.is_empty(), "{told:?}");
+        told.extend(found);
+    }
+    assert_eq!(told.len(), 3, "{told:?}");
+    for one in &told {
+        assert_eq!((one.cgroup, one.tier), (group, tier));
+        assert_eq!((one.name.as_str(), one.path.as_str()), ("sshd", SSHD));
+        assert!(one.pid > 0 && one.at_ns > 0);
+    }
+    assert_eq!(deny.counts().unwrap().refused, 3);
+    assert!(deny.next(Duration::from_millis(50)).unwrap().is_empty());
+
+    deny.set_names(&[]).unwrap();
+    assert_eq!(watched.status(&[SSHD]), RAN);
+    deny.set_names_of(group, &names(&["other"])).unwrap();
+    assert_eq!(watched.status(&["sh", "-c", OTHER]), REFUSED);
+    assert_eq!(watched.status(&[SSHD]), RAN);
+    deny.set_names(&names(&["sshd"])).unwrap();
+    deny.forget(group).unwrap();
+    assert_eq!(watched.status(&[OTHER]), RAN);
+    assert_eq!(watched.status(&[SSHD]), RAN);
+}
+
+#[test]
+fn when_it_is_dropped_all_is_let_through() {
+    let container = Container::start("exec sleep 300");
+    let (mut deny, _) = Deny::new();
+    deny.watch(container.group(), Some(&container.merged())).unwrap();
+    deny.set_names(&names(&["sshd"])).unwrap();
+    assert_eq!(container.status(&["sh", "-c", SSHD]), REFUSED);
+    drop(deny);
+    assert_eq!(container.status(&[SSHD]), RAN);
+}
+
+#[test]
+fn what_cannot_be_guarded_is_said() {
+    let (mut deny, _) = Deny::with_tier(Tier::Fanotify);
+    assert!(matches!(deny.watch(5, None), Err(DenyError::NoFolder(5))));
+    assert!(matches!(deny.watch(5, Some(Path::new("/"))), Err(DenyError::Folder { .. })));
+    assert!(matches!(deny.watch(1, Some(Path::new("/"))), Err(DenyError::Group(1))));
+    let (mut none, abilities) = Deny::with_tier(Tier::None);
+    assert!(abilities.is_empty());
+    assert!(matches!(none.watch(5, None), Err(DenyError::Unable)));
+    assert!(matches!(none.set_names(&names(&["sshd"])), Err(DenyError::Unable)));
+    assert!(none.descriptor().is_none() && none.refused().is_empty());
+}
