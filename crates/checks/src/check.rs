@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cel::{Env, Program};
 use haechi_core::facts::{
-    Container, Engine, File, Gap, History, Host, Image, Network, Service, Swarm, Volume,
+    Container, Engine, File, Gap, History, Host, Image, Monitor, Network, Service, Swarm, Volume,
 };
 use haechi_core::{Area, Cause, Policy, Severity, Status, SubjectKind, Text};
 use serde::Deserialize;
@@ -90,6 +90,7 @@ pub struct Example {
     pub engine: Engine,
     pub swarm: Swarm,
     pub history: History,
+    pub monitor: Monitor,
     pub policy: Policy,
     pub container: Option<Container>,
     pub image: Option<Image>,

@@ -2,7 +2,7 @@
 //!
 //! Data from `benchmarks/coverage.yaml`; nothing is measured here.
 
-use haechi_core::{Cause, Text};
+use haechi_core::Text;
 use serde::Deserialize;
 
 use crate::{BenchmarkItem, Content};
@@ -31,24 +31,11 @@ pub struct Tool {
     pub items: Vec<String>,
 }
 
-/// How Haechi decides an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decides {
-    /// From evidence that it collects today.
-    Now,
-    /// Its check is written, and part of its evidence needs a room that does not exist yet.
-    Needs(Cause),
-}
-
 impl Content {
-    /// How Haechi decides an item: by evidence that is there, unless one of its checks needs another room.
-    pub fn decides(&self, item: &BenchmarkItem) -> Decides {
-        let needs = item
-            .checks
-            .iter()
-            .filter_map(|id| self.checks().find(|check| check.id == *id))
-            // Images are taken apart and the database exists; what they could not tell is said for each subject.
-            .find_map(|check| check.needs.filter(|needs| *needs == Cause::NeedsMonitor));
-        needs.map_or(Decides::Now, Decides::Needs)
+    /// Whether Haechi decides an item: it has checks, and all of them are there. What a room could not tell (no image
+    /// opened, no monitor running) is said for each subject.
+    pub fn decides(&self, item: &BenchmarkItem) -> bool {
+        let known = |id: &String| self.checks().any(|check| check.id == *id);
+        !item.checks.is_empty() && item.checks.iter().all(known)
     }
 }

@@ -1,7 +1,7 @@
 //! Decides checks for their subjects.
 //!
-//! The order is fixed: does it apply, can it be decided, is it as it should be. Whatever goes wrong on the way is
-//! `unverified` with a cause; there is no other way out.
+//! The order is fixed: did the monitor see it violated, does it apply, can it be decided, is it as it should be.
+//! Whatever goes wrong on the way is `unverified` with a cause; there is no other way out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,17 +17,13 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::alerts::{self, Alerts};
 use crate::check::{Compiled, Expression};
 use crate::content::{Content, ContentError};
-use crate::places::dotted;
+use crate::seen::{LINES_MAX, cut, facts, lines};
 use crate::texts;
 use crate::world::{Entry, World};
 use crate::{Benchmark, functions};
-
-/// Longer evidence is cut: it is for people.
-const SEEN_MAX: usize = 2000;
-/// More lines of evidence than this are counted instead of listed.
-const LINES_MAX: usize = 20;
 
 /// Decides every item of a benchmark.
 ///
@@ -107,6 +103,7 @@ fn host_line(snapshot: &Snapshot) -> HostLine {
 pub(crate) struct Evaluator<'a> {
     content: &'a Content,
     world: World<'a>,
+    alerts: Alerts<'a>,
     policy: &'a Loaded,
     today: Date,
 }
@@ -141,7 +138,8 @@ impl<'a> Evaluator<'a> {
         // Exceptions count on the day of the facts, so that a snapshot gives the same report everywhere.
         let taken: Timestamp = snapshot.taken_at.parse().unwrap_or_else(|_| Timestamp::now());
         let today = taken.to_zoned(TimeZone::UTC).date();
-        Self { content, world: World::new(snapshot, &policy.policy), policy, today }
+        let (world, alerts) = (World::new(snapshot, &policy.policy), Alerts::new(snapshot));
+        Self { content, world, alerts, policy, today }
     }
 
     /// The findings of each check, by its id.
@@ -191,13 +189,32 @@ impl<'a> Evaluator<'a> {
         entry: &Entry,
         context: &Context<'_, '_>,
     ) -> Option<Finding> {
+        let said = self.alerts.said(&compiled.check.id, &entry.subject);
         let only = compiled.only.as_ref().map(|only| truth(only, context).map_err(|e| (only, e)));
         let verdict = match only {
-            Some(Ok(false)) => return None,
+            Some(Ok(false)) if said.is_empty() => return None,
+            Some(Ok(false)) => Verdict::new(Status::NotApplicable),
             Some(Err((expression, error))) => self.undecided(compiled, expression, entry, &error),
             Some(Ok(true)) | None => self.verdict(compiled, entry, context),
         };
-        Some(self.finding(compiled, entry, context, verdict))
+        let verdict = self.with_alerts(compiled, entry, verdict, &said);
+        Some(self.finding(compiled, entry, context, verdict, said))
+    }
+
+    /// The verdict with what the monitor saw, or may have missed.
+    fn with_alerts(
+        &self,
+        compiled: &Compiled,
+        entry: &Entry,
+        verdict: Verdict,
+        said: &[String],
+    ) -> Verdict {
+        if !said.is_empty() {
+            return Verdict::new(Status::Fail);
+        }
+        let missed = (verdict.status == Status::Pass)
+            .then(|| self.alerts.missed(&compiled.check.id, &entry.subject));
+        missed.flatten().map_or(verdict, Verdict::of_gap)
     }
 
     fn verdict(&self, compiled: &Compiled, entry: &Entry, context: &Context<'_, '_>) -> Verdict {
@@ -290,6 +307,7 @@ impl<'a> Evaluator<'a> {
         entry: &Entry,
         context: &Context<'_, '_>,
         mut verdict: Verdict,
+        said: Vec<String>,
     ) -> Finding {
         let check = &compiled.check;
         let mut accepted = None;
@@ -312,6 +330,14 @@ impl<'a> Evaluator<'a> {
         };
         let mut finding = self.assemble(compiled, entry.subject.clone(), seen, fix, verdict);
         finding.accepted = accepted;
+        if let Some(expected) = finding.evidence.first().map(|first| first.expected.clone()) {
+            let alerts = said.into_iter().take(LINES_MAX).map(|line| Evidence {
+                seen: cut(line),
+                expected: expected.clone(),
+                source: alerts::SOURCE.into(),
+            });
+            finding.evidence.splice(..0, alerts);
+        }
         finding
     }
 
@@ -410,80 +436,4 @@ fn truth(expression: &Expression, context: &Context<'_, '_>) -> Result<bool, Fai
         Ok(other) => Err(Failure::NotBool(cut(format!("{other:?}")))),
         Err(error) => Err(Failure::Execution(error)),
     }
-}
-
-/// A text or list of texts, as lines; `None` if the expression fails.
-fn lines(expression: &Expression, context: &Context<'_, '_>) -> Option<Vec<String>> {
-    match expression.program.execute(context).ok()? {
-        Value::String(line) => Some(vec![line.as_str().to_owned()]),
-        Value::List(list) => {
-            let mut lines: Vec<String> = list.iter().take(LINES_MAX).map(plain).collect();
-            if let Some(more) = list.len().checked_sub(LINES_MAX).filter(|more| *more > 0) {
-                lines.push(format!("… +{more}"));
-            }
-            Some(lines)
-        }
-        _ => None,
-    }
-}
-
-/// The facts that an expression reads, as `name = value`.
-fn facts(expression: &Expression, context: &Context<'_, '_>) -> Vec<String> {
-    expression
-        .reads
-        .places
-        .iter()
-        .filter(|(variable, _)| variable != "policy")
-        .take(LINES_MAX)
-        .map(|place| {
-            let (variable, path) = place;
-            let shown =
-                lookup(context, variable, path).map_or_else(|| "?".to_owned(), |v| plain(&v));
-            format!("{} = {shown}", dotted(place))
-        })
-        .collect()
-}
-
-fn lookup(context: &Context<'_, '_>, variable: &str, path: &[String]) -> Option<Value> {
-    let mut value = Value::try_from(context.get_variable(variable)?.as_ref()).ok()?;
-    for field in path {
-        let Value::Map(map) = &value else { return None };
-        value = map.get(&cel::objects::KeyRef::String(field))?.clone();
-    }
-    Some(value)
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.as_str().to_owned(),
-        Value::Int(number) => number.to_string(),
-        Value::UInt(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Null => "null".into(),
-        Value::List(list) => {
-            let shown: Vec<String> = list.iter().take(LINES_MAX).map(plain).collect();
-            format!("[{}]", shown.join(", "))
-        }
-        Value::Map(map) => {
-            let mut shown: Vec<String> = map
-                .map
-                .iter()
-                .take(LINES_MAX)
-                .map(|(key, value)| format!("{key}: {}", plain(value)))
-                .collect();
-            shown.sort();
-            format!("{{{}}}", shown.join(", "))
-        }
-        other => format!("{other:?}"),
-    }
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > SEEN_MAX {
-        let end = (0..=SEEN_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }

@@ -78,6 +78,7 @@ fn snapshot(subject: SubjectKind, example: &Example) -> Snapshot {
         engine: example.engine,
         swarm: example.swarm,
         history: example.history,
+        monitor: example.monitor,
         files: one(example.files, example.file),
         containers: example.containers,
         images: example.images,

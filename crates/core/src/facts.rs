@@ -126,6 +126,9 @@ pub struct Snapshot {
     /// What Haechi remembers of earlier verifications of this host.
     #[serde(default)]
     pub history: History,
+    /// What the monitor's rules can be evidence for.
+    #[serde(default)]
+    pub monitor: Monitor,
     /// What could not be observed.
     #[serde(default)]
     pub gaps: Vec<Gap>,
@@ -163,5 +166,11 @@ facts! {
         pub last_complete_age_days: i64,
         /// Checks that the last one could not verify.
         pub last_unverified: i64,
+    }
+
+    /// The monitor's rules, as far as they concern checks.
+    pub struct Monitor {
+        /// Ids of the checks that rules of this host name, sorted: none of them passes for a container of which events were lost.
+        pub checks: Vec<String>,
     }
 }

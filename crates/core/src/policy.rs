@@ -416,7 +416,8 @@ impl Policy {
         }
         for name in &self.monitor.denied_programs {
             if name.is_empty() || name.len() > 63 || name.contains('/') {
-                let message = format!("`{name}` must be a file's name of at most 63 bytes, without `/`");
+                let message =
+                    format!("`{name}` must be a file's name of at most 63 bytes, without `/`");
                 refuse("monitor.denied_programs".into(), &message);
             }
         }

@@ -4,6 +4,7 @@
 //! question that fails or takes too long is a gap for just those facts; the rest goes on. Nothing is judged,
 //! and nothing of the engine is changed.
 
+pub mod activity;
 pub mod api;
 mod capabilities;
 mod config;
@@ -11,6 +12,7 @@ mod confinement;
 mod containers;
 mod daemon;
 pub mod endpoint;
+pub mod events;
 mod file;
 mod flags;
 mod given;

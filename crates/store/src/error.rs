@@ -14,6 +14,14 @@ pub enum StoreError {
         /// The number.
         i64,
     ),
+    /// There is no such row, or it was forgotten meanwhile.
+    #[error("there is no {what} {id} (any more)")]
+    NoRow {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its number.
+        id: i64,
+    },
     /// Another user could replace what is kept.
     #[error(
         "{path}: other users can write here (mode {mode:04o}), so its history cannot be trusted; \

@@ -47,8 +47,14 @@ facts! {
         pub listeners: Vec<Listener>,
         /// Listening sockets of other containers in its network namespace, as in a pod.
         pub joined_listeners: Vec<Listener>,
-        /// Commands run in it through the engine, as observed; absent until the monitor watches.
+        /// Commands run in it through the engine since it was started, as observed, without those of its own health check;
+        /// absent until the monitor watches. A gap says why there may have been more.
         pub execs: Vec<Exec>,
+        /// What the monitor's rules said of it since it was started: the newest alert of each rule, those that are evidence
+        /// for a check first; absent until the monitor watches. A gap says why there may have been more.
+        pub alerts: Vec<ContainerAlert>,
+        /// Kernel events of it that the monitor lost since it was started; absent until the monitor watches.
+        pub lost: i64,
         /// Digest that `image_ref` has in its registry today; absent until the registry was asked.
         pub registry_digest: String,
         /// Whether it is a task of a service of the swarm that the engine is active in.
@@ -61,10 +67,28 @@ facts! {
         pub at: String,
         /// Its command line, secrets redacted.
         pub command: String,
-        /// The user it ran as; empty means the container's own.
+        /// The user it ran as; empty means the container's own; absent if the engine did not tell in time.
         pub user: String,
-        /// `--privileged`.
+        /// `--privileged`; absent if the engine did not tell in time.
         pub privileged: bool,
+    }
+
+    /// What a rule of the monitor said of a container.
+    pub struct ContainerAlert {
+        /// When it was last so (RFC 3339).
+        pub at: String,
+        /// Name of the rule.
+        pub rule: String,
+        /// How urgent it is: `emergency`, `alert`, `critical`, `error`, `warning`, `notice`, `informational` or `debug`.
+        pub priority: String,
+        /// What it said, secrets redacted.
+        pub text: String,
+        /// Command line of the process, secrets redacted.
+        pub command: String,
+        /// Ids of the checks that it is evidence for.
+        pub checks: Vec<String>,
+        /// How many alerts of the rule there were.
+        pub count: i64,
     }
 
     /// State of a container.

@@ -21,6 +21,8 @@ section! {
         pub actions_minutes: i64 = 10,
         /// Minutes after which a paused or cut off container runs again by itself; 0 means never.
         pub resume_minutes: i64 = 0,
+        /// Hours that a container that ran before the monitor must be watched, until nothing seen counts as nothing done.
+        pub observed_hours_min: i64 = 24,
         /// Names of programs that no container may start, wherever they lie.
         pub denied_programs: Vec<String> = Vec::new(),
         /// Which alerts are answered how; the first line that fits an alert counts.

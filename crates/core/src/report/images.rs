@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::Snapshot;
 use crate::facts::{Gap, Image, ImageVulnerability};
 use crate::finding::SubjectKind;
+use crate::inventory::Part;
 use crate::report::fixes::{FixLine, fixes};
 use crate::verdict::{ImageReport, Safety};
 use crate::vulnerability::{Assessment, Rating, Vulnerability};
@@ -54,6 +55,9 @@ pub struct ImageLine {
     pub containers: Vec<String>,
     /// Vulnerabilities by rating; absent if they are unknown.
     pub ratings: Option<Ratings>,
+    /// Whether there may be vulnerabilities that are not counted: something was not read or not decided.
+    #[serde(default)]
+    pub undecided: bool,
     /// Vulnerabilities that have a fix.
     pub fixable: u64,
     /// Vulnerabilities that are known to be exploited.
@@ -161,21 +165,23 @@ impl ImageLine {
             .map(|problem| format!("{}: {}", problem.place, problem.detail))
             .chain(undecided(assessment));
         let subject = &scan.subject;
-        let fetched = |time: &str| time.parse::<jiff::Timestamp>().ok();
+        let moment = |time: &str| time.parse::<jiff::Timestamp>().ok();
         let days = |from: jiff::Timestamp| {
-            fetched(&report.taken_at)
-                .map(|now| (now.as_second() - from.as_second()).max(0) / 86_400)
+            moment(&report.taken_at).map(|now| (now.as_second() - from.as_second()).max(0) / 86_400)
         };
-        let oldest =
-            assessment.sources.iter().filter_map(|source| fetched(&source.fetched_at)).min();
+        let oldest = assessment.sources.iter().filter_map(|source| moment(source.of())).min();
         let mut line = Self {
             id: subject.id.clone(),
             name: subject.reference.clone(),
             tags: subject.tags.clone(),
             safety: Some(report.verdict.safety),
             distro: scan.distro.as_ref().map(distro_name).unwrap_or_default(),
-            size: count(subject.size),
-            age_days: fetched(&subject.created_at).and_then(days).unwrap_or(-1),
+            // A folder has no size as an image has; an SBOM may state one.
+            size: match subject.kind.as_str() {
+                "rootfs" | "sbom" if subject.size == 0 => -1,
+                _ => count(subject.size),
+            },
+            age_days: moment(&subject.created_at).and_then(days).unwrap_or(-1),
             data_age_days: oldest.and_then(days).unwrap_or(-1),
             containers: report.containers.clone(),
             secrets: count(scan.secrets.len() as u64),
@@ -184,6 +190,7 @@ impl ImageLine {
             ..Self::default()
         };
         line.fill(flaws, problems.collect());
+        line.undecided = !assessment.undecided.is_empty() || !scan.is_whole(Part::Packages);
         if assessment.sources.is_empty() && assessment.vulnerabilities.is_empty() {
             // Nothing was matched, so there is no count, not even zero.
             line.ratings = None;
@@ -233,6 +240,10 @@ impl ImageLine {
             .collect();
         let flaws = scan.and_then(|scan| scan.vulnerabilities.as_ref());
         let unknown = flaws.is_none();
+        line.undecided = gaps.iter().any(|gap| {
+            let about = gap.kind == SubjectKind::Image && (gap.id.is_empty() || gap.id == id);
+            about && (gap.fact == "scan" || gap.fact == "scan.vulnerabilities")
+        });
         let flaws = flaws.into_iter().flatten().map(FlawLine::from).collect();
         line.id = id;
         line.fill(flaws, problems.into_iter().collect());

@@ -26,6 +26,8 @@ pub enum Call<'a> {
     Container(&'a str),
     /// What a container changed in its file system.
     Changes(&'a str),
+    /// A command that was run in a container.
+    Exec(&'a str),
     /// All images with a name, and untagged ones that no other image is built on.
     Images,
     /// One image.
@@ -61,6 +63,7 @@ impl Call<'_> {
             Self::Containers => "/containers/json?all=1".into(),
             Self::Container(id) => format!("/containers/{}/json", encode(id)),
             Self::Changes(id) => format!("/containers/{}/changes", encode(id)),
+            Self::Exec(id) => format!("/exec/{}/json", encode(id)),
             Self::Images => "/images/json".into(),
             Self::Image(id) => format!("/images/{}/json", encode(id)),
             Self::ImageHistory(id) => format!("/images/{}/history", encode(id)),

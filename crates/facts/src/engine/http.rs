@@ -1,8 +1,8 @@
 //! The engine's API over a Unix socket, TCP, or TCP with TLS.
 //!
 //! One connection per question, each with a time limit and an answer of limited size. Facts are collected with GET
-//! alone ([`Api`]); [`HttpApi::download`] gives an image as a stream, and [`HttpApi::act`] is for those who change
-//! something on purpose.
+//! alone ([`Api`]); [`HttpApi::download`] gives an image as a stream, [`super::events`] the engine's events, and
+//! [`HttpApi::act`] is for those who change something on purpose.
 //! The path carries no API version, so the engine answers in the newest it speaks, and the reader takes what
 //! is there. TLS trusts only the given authority, as the `docker` command does.
 
@@ -43,7 +43,8 @@ const MESSAGE_MAX: usize = 300;
 pub struct HttpApi {
     endpoint: Endpoint,
     timeout: Duration,
-    deadline: Instant,
+    /// Until when questions are asked; none if as long as it lasts.
+    deadline: Option<Instant>,
     tls: Option<TlsConnector>,
 }
 
@@ -57,7 +58,7 @@ impl HttpApi {
             Some(files) => Some(TlsConnector::from(Arc::new(tls::client_config(files)?))),
             None => None,
         };
-        let deadline = Instant::now() + timeout * TIMES_ALL;
+        let deadline = Some(Instant::now() + timeout * TIMES_ALL);
         Ok(Self { endpoint, timeout, deadline, tls })
     }
 
@@ -75,6 +76,13 @@ impl HttpApi {
         Self::new(found, timeout)
     }
 
+    /// Without a limit for all questions together: for somebody who goes on asking for days. Each question keeps its own.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.deadline = None;
+        self
+    }
+
     /// An image as `docker save` gives it (`/images/ID/get`), or a container's file system (`/containers/ID/export`).
     ///
     /// # Errors
@@ -83,20 +91,7 @@ impl HttpApi {
         &self,
         path: &str,
     ) -> Result<impl AsyncRead + Send + Unpin + use<>, ApiError> {
-        let (response, driver) =
-            tokio::time::timeout(DOWNLOAD_STARTS, self.send(Method::GET, path))
-                .await
-                .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))??;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(refusal(status.as_u16(), response, path).await);
-        }
-        let frames = response.into_body().into_data_stream().map(move |frame| {
-            // The connection lives as long as somebody reads from it.
-            let _ = &driver;
-            frame.map_err(std::io::Error::other)
-        });
-        Ok(tokio_util::io::StreamReader::new(Box::pin(frames)))
+        self.stream(Method::GET, path, DOWNLOAD_STARTS).await
     }
 
     /// Changes something: a request without a body, and no answer but that it was done.
@@ -111,6 +106,33 @@ impl HttpApi {
             status if status.is_success() => Ok(()),
             status => Err(refusal(status.as_u16(), response, path).await),
         }
+    }
+
+    /// Time limit of one question.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// An answer of any length, which must begin within `limit`.
+    pub(super) async fn stream(
+        &self,
+        method: Method,
+        path: &str,
+        limit: Duration,
+    ) -> Result<impl AsyncRead + Send + Unpin + use<>, ApiError> {
+        let (response, driver) = tokio::time::timeout(limit, self.send(method, path))
+            .await
+            .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))??;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(refusal(status.as_u16(), response, path).await);
+        }
+        let frames = response.into_body().into_data_stream().map(move |frame| {
+            // The connection lives as long as somebody reads from it.
+            let _ = &driver;
+            frame.map_err(std::io::Error::other)
+        });
+        Ok(tokio_util::io::StreamReader::new(Box::pin(frames)))
     }
 
     async fn get(&self, path: &str) -> Result<Value, ApiError> {
@@ -253,7 +275,9 @@ impl Api for HttpApi {
     fn ask<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Value, ApiError>> {
         Box::pin(async move {
             let path = call.path();
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = self
+                .deadline
+                .map_or(self.timeout, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(ApiError::TimedOut(format!(
                     "{path} was not asked: the engine took {} s for the questions before",

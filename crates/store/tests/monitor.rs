@@ -1,0 +1,258 @@
+//! What the monitor keeps: alerts, actions, activity and stretches of watching survive, are found, and are forgotten.
+#![expect(clippy::indexing_slicing, reason = "a test may stop at once")]
+
+mod common;
+
+use haechi_core::activity::{Activity, ExecCall, Watch};
+use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Priority};
+use haechi_core::event::{self, Event};
+use haechi_core::response::{ACTION_SCHEMA, Action, Outcome, Response, Speed, Withheld};
+use haechi_store::{ActionFilter, ActivityFilter, AlertFilter, AlertId, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+const WEB: &str = "aaaaaaaaaaaa0000000000000000000000000000000000000000000000000000";
+const DB: &str = "bbbbbbbbbbbb0000000000000000000000000000000000000000000000000000";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn container(id: &str, name: &str) -> AlertContainer {
+    AlertContainer { id: id.into(), name: name.into(), ..AlertContainer::default() }
+}
+
+fn alert(second: i64, rule: &str, id: &str, name: &str, checks: &[&str]) -> Alert {
+    Alert {
+        schema: ALERT_SCHEMA.into(),
+        at: at(second),
+        rule: rule.into(),
+        priority: if rule == "Shell" { Priority::Notice } else { Priority::Critical },
+        text: format!("{rule} in {name} at {second}"),
+        tags: vec!["a".into()],
+        checks: checks.iter().map(ToString::to_string).collect(),
+        container: container(id, name),
+        program: "/bin/sh".into(),
+        command: "sh -c 'echo ☃'".into(),
+        ancestors: Vec::new(),
+        event: Event {
+            at: 5,
+            cgroup: 7,
+            process: event::Process::default(),
+            call: "execve".into(),
+            result: 0,
+            action: event::Action::Exec(Box::default()),
+        },
+    }
+}
+
+fn action(second: i64, response: Response, outcome: Outcome) -> Action {
+    Action {
+        schema: ACTION_SCHEMA.into(),
+        at: at(second),
+        response,
+        container: container(WEB, "web"),
+        pid: 0,
+        rule: "Shell".into(),
+        cause: "because".into(),
+        outcome,
+        speed: Speed::default(),
+        until: None,
+        evidence: None,
+    }
+}
+
+fn exec(second: i64, id: &str, privileged: Option<bool>) -> Activity {
+    let call = ExecCall { id: id.into(), command: "id".into(), privileged, ..ExecCall::default() };
+    Activity {
+        at: at(second),
+        kind: "container".into(),
+        action: "exec_start".into(),
+        id: WEB.into(),
+        name: "web".into(),
+        image: "nginx".into(),
+        details: Vec::new(),
+        exec: Some(call),
+    }
+}
+
+fn all() -> AlertFilter {
+    AlertFilter { limit: 100, ..AlertFilter::default() }
+}
+
+#[tokio::test]
+async fn alerts_are_found_by_everything_that_they_are_asked_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let kept = [
+        alert(1, "Shell", WEB, "web", &[]),
+        alert(3, "Ssh", WEB, "web", &["no-ssh", "other"]),
+        // The clock was set back, and this container has the other one's short id as its name.
+        alert(2, "Shell", DB, "aaaaaaaaaaaa", &["no-ssh"]),
+        alert(3, "Shell", DB, "aaaaaaaaaaaa", &[]),
+    ];
+    let ids = store.add_alerts(&kept).await.unwrap();
+    assert_eq!(ids.len(), 4);
+    assert!(store.add_alerts(&[]).await.unwrap().is_empty());
+    store.close().await;
+
+    let store = common::store(dir.path()).await;
+    let found = async |filter: AlertFilter| -> Vec<usize> {
+        let rows = store.alerts(&filter).await.unwrap();
+        let place = |id: AlertId| ids.iter().position(|one| *one == id).unwrap();
+        rows.iter().for_each(|(id, alert)| assert_eq!(alert, &kept[place(*id)]));
+        rows.iter().map(|(id, _)| place(*id)).collect()
+    };
+    assert_eq!(found(all()).await, [3, 1, 2, 0]);
+    assert_eq!(found(AlertFilter { since: Some(at(2)), ..all() }).await, [3, 1, 2]);
+    assert_eq!(found(AlertFilter { until: Some(at(2)), ..all() }).await, [0]);
+    assert_eq!(found(AlertFilter { rule: Some("Ssh".into()), ..all() }).await, [1]);
+    assert_eq!(found(AlertFilter { check: Some("no-ssh".into()), ..all() }).await, [1, 2]);
+    assert_eq!(found(AlertFilter { check: Some("nothing".into()), ..all() }).await, [0; 0]);
+    let urgent = AlertFilter { priority_at_least: Some(Priority::Error), ..all() };
+    assert_eq!(found(urgent).await, [1]);
+    let of = |name: &str| AlertFilter { container: Some(name.into()), ..all() };
+    assert_eq!(found(of("web")).await, [1, 0]);
+    assert_eq!(found(of(WEB)).await, [1, 0]);
+    assert_eq!(found(of("BBBBBBBBBBBB")).await, [3, 2]);
+    // An id cannot be chosen, a name can: the name must not hide the other container's alerts.
+    assert_eq!(found(of("aaaaaaaaaaaa")).await, [1, 0]);
+    assert_eq!(found(of("we")).await, [0; 0]);
+    let two = AlertFilter { check: Some("no-ssh".into()), container: Some(DB.into()), ..all() };
+    assert_eq!(found(two).await, [2]);
+
+    let mut pages = Vec::new();
+    let mut filter = AlertFilter { limit: 1, ..all() };
+    loop {
+        let page = found(filter.clone()).await;
+        let Some(last) = page.last() else { break };
+        filter.before_id = Some(ids[*last]);
+        pages.extend(page);
+    }
+    assert_eq!(pages, [3, 1, 2, 0]);
+    let gone = AlertFilter { before_id: Some(AlertId(999)), ..all() };
+    assert!(matches!(store.alerts(&gone).await, Err(StoreError::NoRow { id: 999, .. })));
+}
+
+#[tokio::test]
+async fn evidence_is_the_newest_alert_of_each_rule_and_those_for_checks_come_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let mut kept: Vec<Alert> = (0..50).map(|n| alert(n, "Shell", WEB, "web", &[])).collect();
+    kept.push(alert(5, "Ssh", WEB, "web", &["no-ssh"]));
+    kept.push(alert(0, "Socket", WEB, "web", &["no-socket"]));
+    kept.push(alert(9, "Ssh", DB, "db", &["no-ssh"]));
+    store.add_alerts(&kept).await.unwrap();
+    let found = store.newest_alerts(WEB, at(1), 10).await.unwrap();
+    let short: Vec<_> =
+        found.iter().map(|one| (one.newest.rule.as_str(), one.newest.at, one.count)).collect();
+    assert_eq!(short, [("Ssh", at(5), 1), ("Shell", at(49), 49)]);
+    assert_eq!(store.newest_alerts(WEB, at(1), 1).await.unwrap()[0].newest.rule, "Ssh");
+    assert!(store.newest_alerts(DB, at(10), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_lasts_is_open_until_it_is_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let cause = store.add_alerts(&[alert(1, "Shell", WEB, "web", &[])]).await.unwrap()[0];
+    let mut pause = action(1, Response::Pause, Outcome::Begun);
+    let number = store.add_action(Some(cause), &pause).await.unwrap();
+    for (response, outcome) in [
+        (Response::Pause, Outcome::DryRun),
+        (Response::Isolate, Outcome::Withheld(Withheld::Budget)),
+        (Response::Kill, Outcome::Done),
+        (Response::Deny, Outcome::Failed("no".into())),
+    ] {
+        store.add_action(None, &action(2, response, outcome)).await.unwrap();
+    }
+    assert_eq!(store.open_actions().await.unwrap(), [(number, pause.clone())]);
+    pause.outcome = Outcome::Done;
+    pause.speed.stopped_us = Some(812);
+    store.set_action(number, &pause).await.unwrap();
+    store.close().await;
+
+    let store = common::store(dir.path()).await;
+    assert_eq!(store.open_actions().await.unwrap(), [(number, pause.clone())]);
+    // Open ones are never forgotten, whatever their age.
+    store.prune_monitor(at(1000)).await.unwrap();
+    assert_eq!(store.open_actions().await.unwrap(), [(number, pause.clone())]);
+    pause.outcome = Outcome::Ended;
+    store.set_action(number, &pause).await.unwrap();
+    assert!(store.open_actions().await.unwrap().is_empty());
+    let filter = ActionFilter {
+        response: Some(Response::Pause),
+        container: Some("web".into()),
+        rule: Some("Shell".into()),
+        limit: 9,
+        ..ActionFilter::default()
+    };
+    assert_eq!(store.actions(&filter).await.unwrap(), [(number, pause.clone())]);
+    store.prune_monitor(at(1000)).await.unwrap();
+    assert!(store.actions(&filter).await.unwrap().is_empty());
+    let gone = store.set_action(number, &pause).await;
+    assert!(matches!(gone, Err(StoreError::NoRow { what: "action", .. })));
+    assert!(store.add_action(Some(AlertId(12345)), &pause).await.is_err());
+}
+
+#[tokio::test]
+async fn activity_that_is_told_twice_is_kept_once_and_told_best() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    assert_eq!(store.last_activity_at().await.unwrap(), None);
+    let first = [exec(1, "one", None), exec(1, "two", Some(true)), exec(2, "one", Some(false))];
+    assert_eq!(store.add_activity(&first).await.unwrap(), 3);
+    assert_eq!(store.add_activity(&first).await.unwrap(), 0);
+    assert_eq!(store.add_activity(&[exec(1, "one", Some(true))]).await.unwrap(), 1);
+    // What was told once is not forgotten by a replay that comes too late for the exec call.
+    assert_eq!(store.add_activity(&first).await.unwrap(), 0);
+    assert_eq!(store.last_activity_at().await.unwrap(), Some(at(2)));
+    let filter = ActivityFilter { container: Some(WEB.into()), limit: 9, ..Default::default() };
+    let rows = store.activity(&filter).await.unwrap();
+    let told: Vec<_> = rows.into_iter().map(|(_, one)| one.exec.unwrap().privileged).collect();
+    assert_eq!(told, [Some(false), Some(true), Some(true)]);
+    let kills = ActivityFilter { action: Some("kill".into()), ..filter };
+    assert!(store.activity(&kills).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_stretch_is_replaced_by_the_present_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let mut watch = Watch {
+        container: WEB.into(),
+        since: at(0),
+        from_start: true,
+        until: at(10),
+        lost: 0,
+        activity_missed: false,
+    };
+    let other = Watch { container: DB.into(), ..watch.clone() };
+    store.watched(&[watch.clone(), other.clone()]).await.unwrap();
+    watch.until = at(20) + SignedDuration::from_nanos(7);
+    watch.lost = u64::MAX;
+    watch.activity_missed = true;
+    store.watched(&[watch.clone()]).await.unwrap();
+    watch.lost = i64::MAX.unsigned_abs();
+    assert_eq!(store.watches(&[DB, "unknown", WEB]).await.unwrap(), [watch.clone(), other]);
+    assert!(store.watches::<&str>(&[]).await.unwrap().is_empty());
+    assert_eq!(store.prune_monitor(at(15)).await.unwrap(), 1);
+    assert_eq!(store.watches(&[DB, WEB]).await.unwrap(), [watch]);
+}
+
+#[tokio::test]
+async fn only_what_is_old_is_forgotten_also_when_it_is_much() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let many: Vec<Alert> = (0..6000).map(|n| alert(n, "Ssh", WEB, "web", &["no-ssh"])).collect();
+    let ids = store.add_alerts(&many).await.unwrap();
+    store.add_action(Some(ids[0]), &action(5990, Response::Kill, Outcome::Done)).await.unwrap();
+    store.add_activity(&[exec(1, "one", None), exec(5995, "two", None)]).await.unwrap();
+    assert_eq!(store.prune_monitor(at(5990)).await.unwrap(), 5991);
+    assert_eq!(store.alerts(&all()).await.unwrap().len(), 10);
+    let check = AlertFilter { check: Some("no-ssh".into()), ..all() };
+    assert_eq!(store.alerts(&check).await.unwrap().len(), 10);
+    // The action stays, although its alert is gone.
+    let filter = ActionFilter { limit: 9, ..ActionFilter::default() };
+    assert_eq!(store.actions(&filter).await.unwrap().len(), 1);
+    store.check().await.unwrap();
+}
