@@ -20,10 +20,10 @@ use serde_json::Value;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The engine does not answer, or has no such thing.
-    #[error("{0}")]
+    #[error(transparent)]
     Api(#[from] ApiError),
     /// The image cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Scan(#[from] ScanError),
 }
 
@@ -38,7 +38,8 @@ pub async fn image(api: &HttpApi, reference: &str, options: &Options) -> Result<
     if let Some(layers) = known(&config, options) {
         return Ok(merge(&layers, Some(&config), subject));
     }
-    let cached = |id: &&String| options.cache.as_ref().is_some_and(|cache| cache.has(id));
+    let cached =
+        |id: &&String| options.cache.as_ref().is_some_and(|cache| cache.has(id, options.depth));
     let known = config.diff_ids.iter().filter(cached).cloned().collect();
     // By id: a reference may mean another image a moment later.
     let id = if subject.id.is_empty() { reference } else { &subject.id };
@@ -59,11 +60,10 @@ pub async fn image(api: &HttpApi, reference: &str, options: &Options) -> Result<
 
 /// The layers of an image, if every one is known.
 fn known(config: &Config, options: &Options) -> Option<Vec<LayerScan>> {
-    let cache = options.cache.as_ref()?;
     if config.diff_ids.is_empty() {
         return None;
     }
-    config.diff_ids.iter().map(|id| cache.get(id)).collect()
+    config.diff_ids.iter().map(|id| options.known(id)).collect()
 }
 
 /// A container: its image, and what the container changed since.

@@ -63,11 +63,12 @@ pub fn fill(image: &mut Image, report: &ImageReport, now: Timestamp) -> Vec<Gap>
         );
     }
     if let Some(undecided) = report.assessment.undecided.first() {
-        let more = report.assessment.undecided.len() - 1;
-        let detail = format!(
-            "{} {}: {}; and {more} more",
-            undecided.name, undecided.version, undecided.detail
-        );
+        let more = match report.assessment.undecided.len() - 1 {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let detail =
+            format!("{} {}: {}{more}", undecided.name, undecided.version, undecided.detail);
         for fact in ["fixable", "vulnerabilities", "safety"] {
             gap(fact, undecided.cause, detail.clone());
         }
@@ -173,12 +174,11 @@ fn vulnerability(vulnerability: &Vulnerability) -> ImageVulnerability {
     }
 }
 
-/// Days since the oldest of the sources was fetched; absent without any.
+/// Age in days of the oldest of the sources; absent without any.
 fn age(report: &ImageReport, now: Timestamp) -> Option<i64> {
-    let fetched = |source: &haechi_core::vulnerability::DataSource| {
-        source.fetched_at.parse::<Timestamp>().ok()
-    };
-    let oldest = report.assessment.sources.iter().filter_map(fetched).min()?;
+    let of =
+        |source: &haechi_core::vulnerability::DataSource| source.of().parse::<Timestamp>().ok();
+    let oldest = report.assessment.sources.iter().filter_map(of).min()?;
     Some(((now.as_second() - oldest.as_second()) / 86_400).max(0))
 }
 

@@ -31,6 +31,9 @@ pub struct Assembled {
 /// Why an archive gives no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoImage {
+    /// What was read is no archive of images at all.
+    #[error("this is no archive of images")]
+    NoArchive,
     /// It is none.
     #[error("{0}")]
     Invalid(String),
@@ -52,6 +55,8 @@ pub struct Contents {
     layers: HashMap<String, LayerScan>,
     links: HashMap<String, String>,
     stop: Option<(ProblemKind, String)>,
+    /// Whether the source broke off, or the worker did.
+    cut: bool,
 }
 
 impl Contents {
@@ -74,6 +79,16 @@ impl Contents {
             }
             Item::Stop(kind, detail) => self.stop = Some((kind, detail)),
         }
+    }
+
+    /// Takes that there was no more to take, for a cause that is not in the bytes.
+    pub fn cut(&mut self, kind: ProblemKind, detail: String) {
+        self.stop = Some((kind, detail));
+        self.cut = true;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.layers.is_empty() && self.links.is_empty()
     }
 
     /// The layers that were read.
@@ -121,9 +136,7 @@ impl Contents {
         } else if let Some((_, bytes)) = self.document("index.json") {
             self.oci(bytes, wanted, platform)
         } else {
-            Err(NoImage::Invalid(
-                "it has neither manifest.json nor index.json: this is no archive of images".into(),
-            ))
+            Err(NoImage::NoArchive)
         };
         match (assembled, stop) {
             (Ok(mut assembled), Some((kind, detail))) => {
@@ -131,6 +144,12 @@ impl Contents {
                 Ok(assembled)
             }
             (Ok(assembled), None) => Ok(assembled),
+            // Not one entry: these bytes are something else.
+            (Err(NoImage::NoArchive), Some((ProblemKind::Corrupt | ProblemKind::Truncated, _)))
+                if self.is_empty() && !self.cut =>
+            {
+                Err(NoImage::NoArchive)
+            }
             // What is missing may be behind the place where reading ended.
             (Err(_), Some((kind, detail))) => Err(NoImage::Stopped(kind, detail)),
             (Err(error), None) => Err(error),
@@ -302,7 +321,7 @@ fn digest_hex(digest: &str) -> &str {
 }
 
 /// Whether a tag is the wanted reference: as written, or with Docker's defaults left out.
-fn is_name(tag: &str, wanted: &str) -> bool {
+pub fn is_name(tag: &str, wanted: &str) -> bool {
     let short = |name: &str| {
         let name = name.strip_prefix("docker.io/").unwrap_or(name);
         let name = name.strip_prefix("library/").unwrap_or(name).to_owned();

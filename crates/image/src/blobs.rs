@@ -126,12 +126,12 @@ pub enum BlobError {
         found: String,
     },
     /// It cannot be read.
-    #[error("{place}: {source}")]
+    #[error("{place}: {error}")]
     Io {
         /// Where.
         place: String,
-        /// Why.
-        source: io::Error,
+        /// Why. It is in the message, so it is no further cause.
+        error: io::Error,
     },
     /// It is not what it should be.
     #[error("{place}: {why}")]

@@ -15,7 +15,7 @@ use crate::content::{self, Findings};
 use crate::dangers::malware::Rules;
 use crate::dangers::secrets::Detectors;
 use crate::hash::Plan;
-use crate::layer::{LayerScan, Node, NodeKind};
+use crate::layer::{Depth, LayerScan, Node, NodeKind};
 use crate::reader::{Found, Meta, Reader};
 use crew::{Crew, Job, Outcome};
 
@@ -34,12 +34,25 @@ const BUFFER_KEEP: usize = 1 << 20;
 pub struct Tools {
     /// Readers, in order; every one that wants a file reads it.
     pub readers: Vec<&'static Reader>,
+    /// What looks for other dangers; without it, only packages are looked for.
+    pub dangers: Option<Dangers>,
+}
+
+/// What looks for dangers in files.
+pub struct Dangers {
     /// Detectors of secrets.
     pub detectors: &'static Detectors,
     /// Malware rules.
     pub rules: Rules,
     /// The site's rules that could not be used.
     pub broken_rules: Vec<String>,
+}
+
+impl Tools {
+    /// How much they look at.
+    pub fn depth(&self) -> Depth {
+        if self.dangers.is_some() { Depth::Everything } else { Depth::Packages }
+    }
 }
 
 /// A layer being built.
@@ -68,7 +81,7 @@ pub fn layer(tools: &Tools, fill: impl FnOnce(&mut Builder<'_>)) -> LayerScan {
         let mut builder = Builder {
             tools,
             crew: &crew,
-            layer: LayerScan::default(),
+            layer: LayerScan { depth: tools.depth(), ..LayerScan::default() },
             plan: Plan::default(),
             buffer: Vec::new(),
             findings: BTreeMap::new(),
@@ -136,7 +149,7 @@ impl Builder<'_> {
                 affects: Part::ALL.to_vec(),
             });
         }
-        for rule in &self.tools.broken_rules {
+        for rule in self.tools.dangers.iter().flat_map(|dangers| &dangers.broken_rules) {
             self.layer.problems.push(Problem {
                 kind: ProblemKind::Unsupported,
                 place: "YARA rules of the site".into(),
@@ -229,9 +242,22 @@ impl Builder<'_> {
         self.plan.learn(meta.path);
         let hasher = self.plan.begin(meta.path);
         let node = self.layer.nodes.len();
+        let mut head = std::mem::take(&mut self.buffer);
+        head.clear();
+        if self.tools.depth() == Depth::Packages {
+            // Most files are nobody's: of those, no more than their beginning is read.
+            (&mut *content).take(meta.size.min(content::HEAD as u64)).read_to_end(&mut head)?;
+            if !content::is_wanted(self.tools, meta, &head) {
+                self.buffer = head;
+                self.push(meta, NodeKind::File { size: meta.size, sums: None });
+                return Ok(());
+            }
+        }
         if meta.size <= HANDED_MAX {
             let mut bytes = self.crew.buffer();
-            content.take(meta.size).read_to_end(&mut bytes)?;
+            bytes.extend_from_slice(&head);
+            self.buffer = head;
+            content.take(meta.size.saturating_sub(bytes.len() as u64)).read_to_end(&mut bytes)?;
             if (bytes.len() as u64) < meta.size {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -243,8 +269,7 @@ impl Builder<'_> {
             }
             return Ok(());
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
+        let mut buffer = head;
         let read = content::read(self.tools, meta, hasher, content, &mut buffer);
         if buffer.capacity() <= BUFFER_KEEP {
             self.buffer = buffer;

@@ -5,9 +5,9 @@
 
 use std::io::{self, Read};
 
-use haechi_core::inventory::{Part, Problem, ProblemKind};
+use haechi_core::inventory::{PackageKind, Part, Problem, ProblemKind};
 
-use crate::builder::Tools;
+use crate::builder::{Dangers, Tools};
 use crate::dangers::malware;
 use crate::dangers::secrets::{self, WINDOW_OVERLAP};
 use crate::hash::{Hasher, Sums};
@@ -17,7 +17,7 @@ use crate::reader::{Found, Meta, Reader};
 /// A larger file is not read to the end: its checksum stays unknown. Packaged files are far smaller.
 const CONTENT_MAX: u64 = 8 << 30;
 /// First bytes that readers decide by.
-const HEAD: usize = 4096;
+pub(crate) const HEAD: usize = 4096;
 /// A larger file is looked through for secrets window by window.
 pub(crate) const WINDOW: usize = 8 << 20;
 /// What lies beyond this in a file is not looked through for secrets, and that is said.
@@ -29,6 +29,11 @@ const MALWARE_MAX: usize = 256 << 20;
 const STEP: usize = 64 << 10;
 /// Most secrets, and most malware, of one file.
 const HITS_MAX: usize = 1000;
+
+/// Whether a reader wants a file that begins like this.
+pub(crate) fn is_wanted(tools: &Tools, meta: &Meta<'_>, head: &[u8]) -> bool {
+    tools.readers.iter().any(|reader| (reader.wants)(meta, head))
+}
 
 /// What was found in one file.
 #[derive(Debug, Default, PartialEq)]
@@ -51,7 +56,8 @@ struct Content<'a> {
 }
 
 /// Reads one file to its end. `buffer` holds what was read of it already, `content` gives the rest. There are no
-/// checksums of a file that is too large to be read.
+/// checksums of a file that is too large to be read; nor, where only packages are looked for, of one
+/// whose owner they do not tell.
 ///
 /// # Errors
 /// The file cannot be read, or ends early.
@@ -63,7 +69,10 @@ pub fn read(
     buffer: &mut Vec<u8>,
 ) -> io::Result<(Option<Sums>, Findings)> {
     let mut file = Content { tools, meta, out: Findings::default() };
-    let sums = file.read(hasher, content, buffer)?;
+    let sums = match &tools.dangers {
+        Some(dangers) => file.read(dangers, hasher, content, buffer)?,
+        None => file.packages(hasher, content, buffer)?,
+    };
     Ok((sums, file.out))
 }
 
@@ -76,28 +85,17 @@ impl Content<'_> {
 
     fn read(
         &mut self,
+        dangers: &Dangers,
         mut hasher: Hasher,
         content: &mut dyn Read,
         buffer: &mut Vec<u8>,
     ) -> io::Result<Option<Sums>> {
         let meta = self.meta;
-        let missing = HEAD.saturating_sub(buffer.len());
-        (&mut *content).take(missing as u64).read_to_end(buffer)?;
+        let readers = self.readers(content, buffer)?;
         let head = buffer.get(..HEAD).unwrap_or(buffer);
-        let readers = self.tools.readers.iter().copied();
-        let readers: Vec<&'static Reader> =
-            readers.filter(|reader| (reader.wants)(meta, head)).collect();
         let secrets = secrets::is_candidate(meta.path, head);
         let malware = malware::wants(meta, head);
-        let mut wanted = 0_u64;
-        for reader in &readers {
-            if meta.size > reader.size_max {
-                let detail = format!("{} bytes are too many for a {}", meta.size, reader.name);
-                self.problem(ProblemKind::Limit, detail, Part::Packages);
-            } else {
-                wanted = meta.size;
-            }
-        }
+        let mut wanted = if readers.is_empty() { 0 } else { meta.size };
         if secrets {
             wanted = wanted.max(meta.size.min(WINDOW as u64));
         }
@@ -109,19 +107,67 @@ impl Content<'_> {
         hasher.update(buffer);
         let mut at = buffer.len() as u64;
         if secrets {
-            self.secrets(buffer, 0);
-            at = self.windows(content, buffer, &mut hasher)?;
+            self.secrets(dangers, buffer, 0);
+            at = self.windows(dangers, content, buffer, &mut hasher)?;
         }
         let whole = drain(content, meta.size, at, &mut hasher)?;
         for reader in readers {
-            if meta.size <= reader.size_max {
-                self.run(reader, buffer);
-            }
+            self.run(reader, buffer);
         }
         if malware {
-            self.malware(buffer);
+            self.malware(dangers, buffer);
         }
         Ok(whole.then(|| hasher.finish()))
+    }
+
+    /// Runs readers alone.
+    fn packages(
+        &mut self,
+        mut hasher: Hasher,
+        content: &mut dyn Read,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Option<Sums>> {
+        let readers = self.readers(content, buffer)?;
+        if readers.is_empty() {
+            return Ok(None);
+        }
+        let missing = self.meta.size.saturating_sub(buffer.len() as u64);
+        if ((&mut *content).take(missing).read_to_end(buffer)? as u64) < missing {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for reader in readers {
+            self.run(reader, buffer);
+        }
+        // Of a well-known program, and of a file that could not be read, it matters whether they are as their package
+        // left them: then they are its own.
+        let packages = &self.out.found.packages;
+        if self.out.problems.is_empty() && packages.iter().all(|p| p.kind != PackageKind::Generic) {
+            return Ok(None);
+        }
+        hasher.update(buffer);
+        Ok(Some(hasher.finish()))
+    }
+
+    /// The readers that want the file and may read it whole, told by its first bytes, which are read for that.
+    fn readers(
+        &mut self,
+        content: &mut dyn Read,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Vec<&'static Reader>> {
+        let missing = HEAD.saturating_sub(buffer.len());
+        content.take(missing as u64).read_to_end(buffer)?;
+        let head = buffer.get(..HEAD).unwrap_or(buffer);
+        let size = self.meta.size;
+        let mut readers = Vec::new();
+        for reader in self.tools.readers.iter().filter(|reader| (reader.wants)(self.meta, head)) {
+            if size > reader.size_max {
+                let detail = format!("{size} bytes are too many for a {}", reader.name);
+                self.problem(ProblemKind::Limit, detail, Part::Packages);
+            } else {
+                readers.push(*reader);
+            }
+        }
+        Ok(readers)
     }
 
     fn run(&mut self, reader: &'static Reader, content: &[u8]) {
@@ -138,6 +184,7 @@ impl Content<'_> {
     /// Looks for secrets in what the buffer does not hold of a file. Returns how far it got.
     fn windows(
         &mut self,
+        dangers: &Dangers,
         content: &mut dyn Read,
         begun: &[u8],
         hasher: &mut Hasher,
@@ -155,7 +202,7 @@ impl Content<'_> {
                 let step = (WINDOW as u64).min(end - at);
                 let count = (&mut *content).take(step).read_to_end(&mut window)? as u64;
                 hasher.update(window.get(kept..).unwrap_or_default());
-                self.secrets(&window, lines);
+                self.secrets(dangers, &window, lines);
                 at += count;
                 if count < step {
                     return Err(io::ErrorKind::UnexpectedEof.into());
@@ -174,8 +221,8 @@ impl Content<'_> {
 
     /// Looks for secrets in a part of a file that has this many lines before it. What two windows share may be found
     /// twice; when layers are merged, one of two equal ones goes.
-    fn secrets(&mut self, part: &[u8], lines: u32) {
-        for hit in self.tools.detectors.scan(self.meta.path, part) {
+    fn secrets(&mut self, dangers: &Dangers, part: &[u8], lines: u32) {
+        for hit in dangers.detectors.scan(self.meta.path, part) {
             if self.out.secrets.len() >= HITS_MAX {
                 let detail = format!("more than {HITS_MAX} secrets; the rest is not listed");
                 return self.problem(ProblemKind::Limit, detail, Part::Secrets);
@@ -191,14 +238,14 @@ impl Content<'_> {
         }
     }
 
-    fn malware(&mut self, content: &[u8]) {
+    fn malware(&mut self, dangers: &Dangers, content: &[u8]) {
         let part = content.get(..MALWARE_MAX).unwrap_or(content);
         if self.meta.size > part.len() as u64 {
             let detail =
                 format!("only its first {} bytes were looked through for malware", part.len());
             self.problem(ProblemKind::Limit, detail, Part::Malware);
         }
-        let hits = self.tools.rules.scan(part).unwrap_or_else(|unread| {
+        let hits = dangers.rules.scan(part).unwrap_or_else(|unread| {
             self.problem(ProblemKind::Limit, unread.to_string(), Part::Malware);
             unread.hits
         });

@@ -7,9 +7,21 @@ use serde::{Deserialize, Serialize};
 use crate::hash::Sums;
 use crate::reader::Found;
 
+/// How much of an image is looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Depth {
+    /// Packages and what tells whose a file is: what an SBOM needs. Neither secrets nor malware nor altered files.
+    Packages,
+    /// All that a verdict needs.
+    #[default]
+    Everything,
+}
+
 /// One layer, read once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LayerScan {
+    /// How much of it was looked at.
+    pub depth: Depth,
     /// `sha256:…` of the uncompressed archive (`diff_id`); empty for a folder.
     pub diff_id: String,
     /// `sha256:…` of the bytes as they came, compressed or not; empty for a folder.

@@ -63,7 +63,7 @@ impl Layout {
         let place = format!("{}/{path}", self.place);
         let mut bytes = Vec::new();
         let read = self.file(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|source| BlobError::Io { place: place.clone(), source })?;
+        read.map_err(|error| BlobError::Io { place: place.clone(), error })?;
         if bytes.len() > max {
             return Err(BlobError::TooLarge { place, limit });
         }
@@ -89,7 +89,7 @@ fn failed(place: String, error: rustix::io::Errno) -> BlobError {
         rustix::io::Errno::XDEV => {
             BlobError::Malformed { place, why: "is a link that leads out of the folder".into() }
         }
-        error => BlobError::Io { place, source: io::Error::from(error) },
+        error => BlobError::Io { place, error: io::Error::from(error) },
     }
 }
 

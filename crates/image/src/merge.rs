@@ -12,7 +12,7 @@ use haechi_core::inventory::{
 
 use crate::config::Config;
 use crate::dangers::secrets::{self, Detectors};
-use crate::layer::LayerScan;
+use crate::layer::{Depth, LayerScan};
 use crate::packages::files;
 use crate::reader::Found;
 use crate::tree::{LeafKind, Tree};
@@ -74,7 +74,11 @@ pub fn merge(layers: &[LayerScan], config: Option<&Config>, subject: ScanSubject
         .flat_map(|p| p.files.iter().map(|f| (f.as_str(), p.name.as_str())))
         .collect();
     let (setid_files, world_writable) = dangerous(&shown, &owner);
-    problems.extend(files.unknown);
+    if layers.iter().all(|layer| layer.depth == Depth::Everything) {
+        problems.extend(files.unknown);
+    } else {
+        problems.push(only_packages());
+    }
     let (mut secrets, mut malware) = (Vec::new(), Vec::new());
     for (number, layer) in (0..).zip(layers) {
         secrets.extend(layer.secrets.iter().map(|(path, hit)| Secret {
@@ -305,6 +309,17 @@ fn nothing_known(tree: &Tree<'_>, packages: &[Package]) -> Option<Problem> {
         detail: "there are programs, and nothing in the image says what they are made of".into(),
         affects: vec![Part::Packages],
     })
+}
+
+/// Whoever judges an inventory must not take it for a scan that found nothing.
+fn only_packages() -> Problem {
+    Problem {
+        kind: ProblemKind::Unsupported,
+        place: "image".into(),
+        layer: None,
+        detail: "only packages were looked for".into(),
+        affects: vec![Part::Files, Part::Secrets, Part::Malware],
+    }
 }
 
 /// Files of the distribution's packages that are as those left them.

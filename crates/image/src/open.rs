@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use crate::archive::Item;
 use crate::assemble::{Contents, NoImage, missing, problem};
 use crate::cache::Cache;
-use crate::layer::LayerScan;
+use crate::layer::{Depth, LayerScan};
 use crate::merge::merge;
 use crate::worker::{self, Input, Order};
 
@@ -53,15 +53,27 @@ pub struct Options {
     pub only: Vec<String>,
     /// Whether lock files count as packages.
     pub lock_files: bool,
+    /// How much is looked at.
+    pub depth: Depth,
     /// `os/architecture` to take where there are several.
     pub platform: String,
     /// Most time for one image.
     pub timeout: Duration,
 }
 
+impl Options {
+    /// A layer that was read before, at least as deep.
+    pub fn known(&self, diff_id: &str) -> Option<LayerScan> {
+        self.cache.as_ref()?.get(diff_id, self.depth)
+    }
+}
+
 /// Why there is no scan.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
+    /// What was given is no archive of images.
+    #[error("{0}: this is no archive of images")]
+    NoArchive(String),
     /// What was given is no image, or not the one that was asked for.
     #[error("{place}: {why}")]
     NoImage {
@@ -71,12 +83,12 @@ pub enum ScanError {
         why: String,
     },
     /// It cannot be read.
-    #[error("{place} cannot be read: {source}")]
+    #[error("{place} cannot be read: {error}")]
     Io {
         /// File, folder or reference.
         place: String,
-        /// Why.
-        source: io::Error,
+        /// Why. It is in the message, so it is no further cause.
+        error: io::Error,
     },
     /// The worker cannot be started.
     #[error("the worker that reads images cannot be started: {0}")]
@@ -115,10 +127,10 @@ pub async fn archive_file(
     options: &Options,
 ) -> Result<Scan, ScanError> {
     let place = path.display().to_string();
-    let io = |source| ScanError::Io { place: place.clone(), source };
+    let io = |error| ScanError::Io { place: place.clone(), error };
     let file = tokio::fs::File::open(path).await.map_err(io)?;
     let real = std::fs::canonicalize(path).ok().filter(|real| real.is_file());
-    let known = options.cache.as_ref().map(Cache::list).unwrap_or_default();
+    let known = options.cache.as_ref().map(|cache| cache.list(options.depth)).unwrap_or_default();
     let contents = match real.filter(|real| real.to_str().is_some()) {
         Some(real) => contents(Input::File(real), tokio::io::empty(), known, options).await?,
         // A pipe, or a name that an order cannot hold.
@@ -145,6 +157,7 @@ fn assembled(
             scan.problems.sort();
             Ok(scan)
         }
+        Err(NoImage::NoArchive) => Err(ScanError::NoArchive(place.to_owned())),
         Err(NoImage::Invalid(why)) => Err(ScanError::NoImage { place: place.to_owned(), why }),
         Err(NoImage::Stopped(kind, why)) => Ok(broken(place, kind, why)),
     }
@@ -164,6 +177,7 @@ pub async fn archive_layers(
         .assemble(None, &options.platform)
     {
         Ok(image) => Ok(image.layers),
+        Err(NoImage::NoArchive) => Err(ScanError::NoArchive(place.to_owned())),
         Err(NoImage::Invalid(why)) => Err(ScanError::NoImage { place: place.to_owned(), why }),
         Err(NoImage::Stopped(kind, why)) => Ok(vec![missing(place, kind, why)]),
     }
@@ -181,10 +195,10 @@ async fn contents(
         if let (Item::Layer(_, layer), Some(cache)) = (&item, &options.cache) {
             keep(cache, layer);
         }
-        contents.add(item, |digest| options.cache.as_ref().and_then(|cache| cache.get(digest)));
+        contents.add(item, |digest| options.known(digest));
     }
     if let Some((kind, detail)) = work.broken {
-        contents.add(Item::Stop(kind, detail), |_| None);
+        contents.cut(kind, detail);
     }
     Ok(contents)
 }
@@ -209,7 +223,7 @@ pub fn broken(place: &str, kind: ProblemKind, why: String) -> Scan {
 /// The folder cannot be read.
 pub async fn folder(path: &Path, options: &Options) -> Result<Scan, ScanError> {
     let place = path.display().to_string();
-    let io = |source| ScanError::Io { place: place.clone(), source };
+    let io = |error| ScanError::Io { place: place.clone(), error };
     let real = std::fs::canonicalize(path).map_err(io)?;
     if !real.is_dir() {
         return Err(ScanError::NoImage { place, why: "is no folder".into() });
@@ -218,6 +232,7 @@ pub async fn folder(path: &Path, options: &Options) -> Result<Scan, ScanError> {
     let subject =
         ScanSubject { kind: "rootfs".into(), reference: place.clone(), ..ScanSubject::default() };
     let mut scan = merge(&[layer], None, subject);
+    without_layers(&mut scan);
     // Another folder than was meant, or a mount that failed, must not look like a clean system.
     if scan.packages.is_empty() && scan.distro.is_none() {
         let why = "neither a package nor the name of a distribution: is it the root of a system?";
@@ -227,6 +242,19 @@ pub async fn folder(path: &Path, options: &Options) -> Result<Scan, ScanError> {
         });
     }
     Ok(scan)
+}
+
+/// A folder has no layers: what was found in it names none.
+fn without_layers(scan: &mut Scan) {
+    scan.layers.clear();
+    scan.packages.iter_mut().for_each(|one| one.layer = None);
+    scan.setid_files.iter_mut().for_each(|one| one.layer = None);
+    scan.world_writable.iter_mut().for_each(|one| one.layer = None);
+    scan.altered_files.iter_mut().for_each(|one| one.layer = None);
+    scan.secrets.iter_mut().for_each(|one| one.layer = None);
+    scan.malware.iter_mut().for_each(|one| one.layer = None);
+    scan.weak_sources.iter_mut().for_each(|one| one.layer = None);
+    scan.problems.iter_mut().for_each(|one| one.layer = None);
 }
 
 /// Only the package databases of a root file system: a host's own packages, without reading all its files.
@@ -293,6 +321,7 @@ async fn work(
         input,
         only: options.only.clone(),
         lock_files: options.lock_files,
+        depth: options.depth,
         yara: options.yara.clone(),
         known,
         // Several threads share the work.

@@ -53,7 +53,7 @@ pub async fn scan(
     let deadline = Instant::now() + options.timeout;
     let late = |_| ScanError::Io {
         place: place.to_owned(),
-        source: io::Error::new(
+        error: io::Error::new(
             io::ErrorKind::TimedOut,
             format!("not read within {} s", options.timeout.as_secs()),
         ),
@@ -129,15 +129,15 @@ pub async fn choose(
 /// No scan without manifest and configuration.
 fn failed(place: &str, error: BlobError) -> ScanError {
     let place = place.to_owned();
+    // The message of the error begins with the place, too.
+    let why = error.to_string();
+    let why = why.strip_prefix(&place).unwrap_or(&why);
+    let why = why.trim_start_matches([' ', '/', ':']).to_owned();
     match error {
         BlobError::NotFound { .. } | BlobError::Malformed { .. } | BlobError::Digest { .. } => {
-            // The message of the error begins with the place, too.
-            let why = error.to_string();
-            let why = why.strip_prefix(&place).unwrap_or(&why);
-            let why = why.trim_start_matches([' ', '/', ':']).to_owned();
             ScanError::NoImage { place, why }
         }
-        error => ScanError::Io { place, source: io::Error::other(error) },
+        _ => ScanError::Io { place, error: io::Error::other(why) },
     }
 }
 
@@ -158,7 +158,7 @@ impl Job<'_> {
             return Ok(assemble::missing(place, ProblemKind::Unsupported, why));
         }
         if let Some(diff_id) = self.diff_id
-            && let Some(layer) = self.options.cache.as_ref().and_then(|cache| cache.get(diff_id))
+            && let Some(layer) = self.options.known(diff_id)
         {
             // What was kept may have been packed in another way, so its blob's digest says nothing.
             return Ok(assemble::checked(Some(&layer), place, None, Some(diff_id)));

@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{self, Item};
+use crate::builder::Dangers;
 use crate::builder::Tools;
 use crate::dangers::malware::Rules;
 use crate::dangers::secrets::Detectors;
+use crate::layer::Depth;
 use crate::{folder, packages, sandbox};
 
 /// The name of the hidden command.
@@ -34,6 +36,8 @@ pub struct Order {
     pub only: Vec<String>,
     /// Whether lock files count as packages.
     pub lock_files: bool,
+    /// How much is looked at.
+    pub depth: Depth,
     /// The site's folder of YARA rules.
     pub yara: Option<PathBuf>,
     /// Digests of layers that need no reading.
@@ -64,7 +68,10 @@ pub fn main() -> io::Result<()> {
     let mut line = Vec::new();
     (&mut stdin).take(ORDER_MAX).read_until(b'\n', &mut line)?;
     let order: Order = serde_json::from_slice(&line).map_err(io::Error::other)?;
-    let tools = tools(order.yara.as_deref(), order.lock_files)?;
+    let tools = match order.depth {
+        Depth::Everything => tools(order.yara.as_deref(), order.lock_files)?,
+        Depth::Packages => package_tools(order.lock_files),
+    };
     let folder = match &order.input {
         Input::Folder(path) => Some(folder::open(path)?),
         _ => None,
@@ -106,16 +113,21 @@ pub fn tools(yara: Option<&Path>, lock_files: bool) -> io::Result<Tools> {
         None => (Rules::new().map_err(words)?, Vec::new()),
         Some(folder) => Rules::with_folder(folder).map_err(words)?,
     };
+    let dangers = Dangers {
+        detectors: Detectors::embedded().map_err(words)?,
+        rules,
+        broken_rules: broken.iter().map(ToString::to_string).collect(),
+    };
+    Ok(Tools { dangers: Some(dangers), ..package_tools(lock_files) })
+}
+
+/// Readers of packages alone.
+pub fn package_tools(lock_files: bool) -> Tools {
     let mut readers = packages::readers();
     if lock_files {
         readers.extend(packages::lockfiles::READERS);
     }
-    Ok(Tools {
-        readers,
-        detectors: Detectors::embedded().map_err(words)?,
-        rules,
-        broken_rules: broken.iter().map(ToString::to_string).collect(),
-    })
+    Tools { readers, dangers: None }
 }
 
 fn words(error: impl std::fmt::Display) -> io::Error {

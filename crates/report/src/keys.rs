@@ -277,6 +277,7 @@ keys! {
     SOURCES = "image.sources";
     SOURCES_NONE = "image.sources.none";
     RECORDS = "image.records";
+    RECORDS_ONE = "image.records.one";
     RECORDS_BROKEN = "image.records.broken";
     TOO_OLD = "image.too-old";
     PARTIAL = "image.partial";

@@ -115,8 +115,8 @@ pub struct CpeRecord {
     pub conditional: bool,
 }
 
-/// How the matcher asks for data. The database answers; in tests, a list.
-pub trait Lookup {
+/// How the matcher asks for data, from several threads. The database answers; in tests, a list.
+pub trait Lookup: Sync {
     /// Records about a package. `name` is already in [`normal_name`] form.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ pub use bundle::{
 };
 pub use store::{Meta, Via};
 pub use update::{Origin, Outcome, Plan, Progress, SourceUpdate, UpdateReport, update};
+pub use whole::Shortfall;
 
 /// Begin of the names of files that are being written. What is left of them is removed at the next update.
 pub(crate) const TEMPORARY: &str = ".new-";
@@ -87,8 +88,8 @@ pub struct SourceStatus {
     pub too_old: bool,
     /// Whether it holds all that its publisher publishes.
     pub completeness: Completeness,
-    /// Why it looks partial, in words that go on after its name; empty if nothing does.
-    pub shortfall: String,
+    /// Why it looks partial, if it does.
+    pub shortfall: Option<Shortfall>,
 }
 
 /// All sources of a folder, open for reading.
@@ -140,7 +141,7 @@ impl Database {
                         age_days: None,
                         too_old: true,
                         completeness: Completeness::Partial,
-                        shortfall: String::new(),
+                        shortfall: None,
                     });
                 }
             }
@@ -254,14 +255,15 @@ impl Lookup for Database {
     }
 }
 
-/// Whether a source holds all that its publisher publishes, and why it looks partial, in words that go on after its
-/// name; empty if nothing does.
-pub fn completeness(meta: &Meta) -> (Completeness, String) {
-    match (whole::shortfall(meta), meta.declared_complete) {
-        (None, _) => (Completeness::Plausible, String::new()),
-        (Some(why), true) => (Completeness::Declared, why),
-        (Some(why), false) => (Completeness::Partial, why),
-    }
+/// Whether a source holds all that its publisher publishes, and why it looks partial, if it does.
+pub fn completeness(meta: &Meta) -> (Completeness, Option<Shortfall>) {
+    let shortfall = whole::shortfall(meta);
+    let completeness = match (&shortfall, meta.declared_complete) {
+        (None, _) => Completeness::Plausible,
+        (Some(_), true) => Completeness::Declared,
+        (Some(_), false) => Completeness::Partial,
+    };
+    (completeness, shortfall)
 }
 
 fn data_source(status: &SourceStatus) -> DataSource {
@@ -274,7 +276,7 @@ fn data_source(status: &SourceStatus) -> DataSource {
         data_at: meta.data_at.clone(),
         too_old: status.too_old,
         completeness: status.completeness,
-        shortfall: status.shortfall.clone(),
+        shortfall: status.shortfall.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

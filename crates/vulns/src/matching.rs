@@ -9,6 +9,7 @@
 //! [`merge`] puts those of one flaw together, the rest describes the flaw.
 
 pub mod command;
+mod crew;
 pub mod ecosystem;
 mod entry;
 pub mod merge;
@@ -19,7 +20,7 @@ pub mod rank;
 pub mod severity;
 mod subject;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use haechi_core::finding::Cause;
@@ -71,25 +72,25 @@ pub fn assess(
     options: &Options,
     now: Timestamp,
 ) -> Result<Assessment, LookupError> {
-    let mut matcher = Matcher {
+    let sources = data.sources();
+    let matcher = || Matcher {
         scan,
         data,
         options,
         today: now.to_zoned(jiff::tz::TimeZone::UTC).date(),
-        sources: data.sources(),
+        sources: &sources,
         records: HashMap::new(),
         ecosystems: HashMap::new(),
         known: HashMap::new(),
         facts: entry::Facts::new(data),
         out: Assessment::default(),
     };
-    matcher.run()?;
-    let mut out = matcher.out;
+    let mut out = run(scan, matcher)?;
     out.vulnerabilities.sort_by(|a, b| b.rank.total_cmp(&a.rank).then_with(|| key(a).cmp(&key(b))));
     out.suppressed.sort_by(|a, b| key(&a.0).cmp(&key(&b.0)));
     out.undecided.sort();
     out.undecided.dedup();
-    out.sources = matcher.sources;
+    out.sources = sources;
     Ok(out)
 }
 
@@ -110,7 +111,7 @@ struct Matcher<'a> {
     data: &'a dyn Lookup,
     options: &'a Options,
     today: Date,
-    sources: Vec<DataSource>,
+    sources: &'a [DataSource],
     /// Binary packages of one source ask for the same records.
     records: HashMap<(String, String), Vec<Rc<Record>>>,
     ecosystems: HashMap<String, Vec<String>>,
@@ -133,39 +134,48 @@ struct Decision {
     decided: bool,
 }
 
-impl<'a> Matcher<'a> {
-    fn run(&mut self) -> Result<(), LookupError> {
-        let scan = self.scan;
-        let owners = owned::owners(scan);
-        // Which distribution packages their own feeds really decide, for the languages' packages that they own.
-        let mut answers: BTreeSet<usize> = BTreeSet::new();
-        let owning: BTreeSet<usize> = owners.values().copied().collect();
-        for (index, package) in scan.packages.iter().enumerate() {
-            if !package.kind.is_distribution() {
-                continue;
-            }
-            let decision = self.decide(package)?;
-            let own = owning.contains(&index)
-                && owned::is_distributions_own(package, scan.distro.as_ref());
-            if own && decision.decided && decision.doubts.is_empty() {
-                answers.insert(index);
-            }
-            self.report(package, decision, None)?;
-        }
-        for package in &scan.packages {
-            if package.kind.is_distribution() {
-                continue;
-            }
-            let owner = owners
-                .get(owned::file_of(package))
-                .filter(|index| answers.contains(index))
-                .and_then(|index| scan.packages.get(*index));
-            let decision = self.decide(package)?;
-            self.report(package, decision, owner)?;
-        }
-        Ok(())
+/// Matches all packages, on several threads, and puts together what each gave, in the order of the scan.
+fn run<'a>(
+    scan: &Scan,
+    matcher: impl Fn() -> Matcher<'a> + Sync,
+) -> Result<Assessment, LookupError> {
+    let owners = owned::owners(scan);
+    let owning: BTreeSet<usize> = owners.values().copied().collect();
+    let (distribution, languages): (Vec<usize>, Vec<usize>) =
+        (0..scan.packages.len()).partition(|index| {
+            scan.packages.get(*index).is_some_and(|package| package.kind.is_distribution())
+        });
+    // Which distribution packages their own feeds really decide, for the languages' packages that they own.
+    let first = crew::each(&scan.packages, distribution, &matcher, |matcher, index, package| {
+        let decision = matcher.decide(package)?;
+        let own =
+            owning.contains(&index) && owned::is_distributions_own(package, scan.distro.as_ref());
+        let answers = own && decision.decided && decision.doubts.is_empty();
+        matcher.report(package, decision, None)?;
+        Ok((answers, std::mem::take(&mut matcher.out)))
+    })?;
+    let answers: BTreeMap<usize, bool> =
+        first.iter().map(|(index, (answers, _))| (*index, *answers)).collect();
+    let second = crew::each(&scan.packages, languages, &matcher, |matcher, _, package| {
+        let owner = owners
+            .get(owned::file_of(package))
+            .filter(|index| answers.get(index) == Some(&true))
+            .and_then(|index| scan.packages.get(*index));
+        let decision = matcher.decide(package)?;
+        matcher.report(package, decision, owner)?;
+        Ok(std::mem::take(&mut matcher.out))
+    })?;
+    let mut all = Assessment::default();
+    let parts = first.into_iter().map(|(_, (_, part))| part);
+    for part in parts.chain(second.into_iter().map(|(_, part)| part)) {
+        all.vulnerabilities.extend(part.vulnerabilities);
+        all.suppressed.extend(part.suppressed);
+        all.undecided.extend(part.undecided);
     }
+    Ok(all)
+}
 
+impl Matcher<'_> {
     fn decide(&mut self, package: &Package) -> Result<Decision, LookupError> {
         let home = ecosystem::home(package, self.scan.distro.as_ref());
         match home {
@@ -438,9 +448,10 @@ fn partial(source: &DataSource) -> (Cause, String) {
 }
 
 fn too_old(source: &DataSource) -> (Cause, String) {
-    let from = if source.data_at.is_empty() { &source.fetched_at } else { &source.data_at };
+    let from = source.of();
     let why = format!(
-        "the feed `{}` is of {from}, older than the policy allows; `haechi db update` fetches it anew",
+        "the feed `{}` is of {from}, older than the policy allows (`database_age_days_max` in `[limits]`); `haechi db \
+         update` fetches it anew, `haechi db update --from DIR|URL` from a mirror",
         source.name
     );
     (Cause::DataTooOld, why)

@@ -18,7 +18,7 @@ struct Entry<'a> {
 const FILE: Entry<'_> =
     Entry { name: "", kind: EntryType::Regular, mode: 0o644, pax: &[], content: b"" };
 
-fn layer(entries: &[Entry<'_>]) -> LayerScan {
+fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for entry in entries {
         archive.append_pax_extensions(entry.pax.iter().copied()).unwrap();
@@ -30,7 +30,11 @@ fn layer(entries: &[Entry<'_>]) -> LayerScan {
         header.set_cksum();
         archive.append(&header, entry.content).unwrap();
     }
-    let bytes = archive.into_inner().unwrap();
+    archive.into_inner().unwrap()
+}
+
+fn layer(entries: &[Entry<'_>]) -> LayerScan {
+    let bytes = archive(entries);
     let tools = crate::worker::tools(None, false).unwrap();
     super::layer(&tools, |builder| crate::tarball::read(&mut bytes.as_slice(), "layer", builder))
 }
@@ -89,4 +93,54 @@ fn checksums_that_were_not_computed_are_told() {
     ]);
     assert!(scan.altered_files.is_empty());
     assert!(scan.problems.iter().any(|p| p.affects == [Part::Files] && p.place == "usr/bin/a"));
+}
+
+/// A layer of which only packages are looked for.
+fn inventory(entries: &[Entry<'_>]) -> LayerScan {
+    let tools = crate::worker::package_tools(false);
+    let bytes = archive(entries);
+    super::layer(&tools, |builder| crate::tarball::read(&mut bytes.as_slice(), "layer", builder))
+}
+
+/// What a program of curl's name would say of itself.
+const PROGRAM: &[u8] = b"\x7fELF\0curl 8.1.2\0CLIENT libcurl 8.1.2\0";
+
+#[test]
+fn an_inventory_has_the_same_packages_and_computes_only_checksums_that_tell_whose_they_are() {
+    let sums = b"0123456789abcdef0123456789abcdef  usr/bin/curl\n";
+    let large = vec![b'x'; 3 << 20];
+    let entries = [
+        file(
+            "etc/key.conf",
+            b"aws_secret_access_key = \"wJalrXUtnFEMI9K7MDENGbPxRfiCYzQ8LkT3pVhA\"\n",
+        ),
+        file("usr/share/large", &large),
+        Entry { name: "usr/bin/curl", mode: 0o755, content: PROGRAM, ..FILE },
+        file("var/lib/dpkg/info/curl.md5sums", sums),
+        file("var/lib/dpkg/status", b"Package: curl\nStatus: install ok installed\nVersion: 1\n"),
+    ];
+    let (whole, only) = (layer(&entries), inventory(&entries));
+    assert_eq!(whole.found, only.found);
+    assert!(!whole.secrets.is_empty() && only.secrets.is_empty());
+    let hashed =
+        only.nodes.iter().filter(|node| matches!(&node.kind, NodeKind::File { sums: Some(_), .. }));
+    let hashed: Vec<&str> = hashed.map(|node| node.path.as_str()).collect();
+    assert!(hashed.contains(&"usr/bin/curl"), "{hashed:?}");
+    assert!(
+        !hashed.contains(&"usr/share/large") && !hashed.contains(&"etc/key.conf"),
+        "{hashed:?}"
+    );
+    let [whole, only] = [whole, only].map(|layer| merge(&[layer], None, ScanSubject::default()));
+    // A program put over a packaged file is a package of its own.
+    assert!(
+        whole.packages.iter().any(|p| p.path.ends_with("usr/bin/curl")),
+        "{:?}",
+        whole.packages
+    );
+    assert_eq!(whole.packages, only.packages);
+    // And whoever judges an inventory learns that it proves nothing else.
+    assert_eq!(whole.is_whole(Part::Packages), only.is_whole(Part::Packages));
+    for part in [Part::Files, Part::Secrets, Part::Malware] {
+        assert!(whole.is_whole(part) && !only.is_whole(part), "{part:?}");
+    }
 }

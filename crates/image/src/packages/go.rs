@@ -251,14 +251,17 @@ fn is_go(file: Option<&object::File<'_>>, content: &[u8]) -> bool {
     if file.is_some_and(|file| named.iter().any(|name| file.section_by_name(name).is_some())) {
         return true;
     }
+    // One search that ends it for nearly every other program, before the sixteen below.
+    if memchr::memmem::find(content, b"runtime.goexit").is_none() {
+        return false;
+    }
     // Magic of Go 1.20, 1.18, 1.16 and 1.2; two zeros; the smallest instruction; the size of a pointer.
-    let header = [0xf1_u8, 0xf0, 0xfa, 0xfb].into_iter().any(|first| {
+    [0xf1_u8, 0xf0, 0xfa, 0xfb].into_iter().any(|first| {
         [[1_u8, 8], [4, 8], [1, 4], [4, 4]].into_iter().any(|[quantum, pointer]| {
             let magic = [first, 0xff, 0xff, 0xff, 0, 0, quantum, pointer];
             memchr::memmem::find(content, &magic).is_some()
         })
-    });
-    header && memchr::memmem::find(content, b"runtime.goexit").is_some()
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use super::*;
 use crate::blobs::{Bytes, digest_like};
 use crate::cache::Cache;
+use crate::layer::Depth;
 
 #[derive(Default)]
 struct Memory {
@@ -72,6 +73,7 @@ fn options(cache: Option<Cache>) -> Options {
         // Ends at once, and badly: a worker that breaks.
         program: "/bin/false".into(),
         cache,
+        depth: Depth::Everything,
         yara: None,
         only: Vec::new(),
         lock_files: false,

@@ -94,7 +94,7 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 fn certificates(folder: &Path) -> Result<(Vec<Certificate>, Option<Identity>), BlobError> {
     let io = |place: &Path| {
         let place = place.display().to_string();
-        move |source| BlobError::Io { place, source }
+        move |error| BlobError::Io { place, error }
     };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -84,11 +84,12 @@ pub(crate) fn rows(
         row.extend(RATINGS.map(|rating| match &line.ratings {
             None => cell("?", Style::Open),
             Some(ratings) => {
-                number(ratings.get(&rating).copied().unwrap_or(0), rating_style(rating))
+                let n = ratings.get(&rating).copied().unwrap_or(0);
+                number(n, line.undecided, rating_style(rating))
             }
         }));
         row.push(if line.ratings.is_some() {
-            number(line.fixable, Style::Plain)
+            number(line.fixable, line.undecided, Style::Plain)
         } else {
             cell("?", Style::Open)
         });
@@ -181,8 +182,13 @@ pub(crate) fn short_id(name: &str) -> &str {
     name.strip_prefix("sha256:").and_then(|hex| hex.get(..12)).unwrap_or(name)
 }
 
-fn number(n: u64, style: Style) -> Cell {
-    cell(n.to_string(), if n == 0 { Style::Dim } else { style })
+/// A count. None at all, where something was not decided, is not known to be none.
+fn number(n: u64, undecided: bool, style: Style) -> Cell {
+    match (n, undecided) {
+        (0, true) => cell("?", Style::Open),
+        (0, false) => cell("0", Style::Dim),
+        _ => cell(n.to_string(), style),
+    }
 }
 
 /// Writes the images as a JSON array, in the order given: the verdict with all its reasons, and counts.

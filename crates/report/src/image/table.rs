@@ -369,7 +369,13 @@ pub(super) fn facts(
         Some(uid) if uid.to_string() != user => format!("{user} ({uid})"),
         _ => user,
     };
-    let user = if subject.kind == "rootfs" { String::new() } else { user };
+    // A folder and an SBOM say nothing of who runs what is in them, nor of layers.
+    let user = if is_image(&subject.kind) { user } else { String::new() };
+    let layers = match report.scan.layers.len() {
+        0 if !is_image(&subject.kind) => String::new(),
+        n if line.size < 0 => n.to_string(),
+        n => format!("{n} · {}", size(line.size)),
+    };
     let made = match labels.days(line.age_days) {
         Some(days) => format!("{} ({days})", labels.time(&subject.created_at)),
         None => labels.time(&subject.created_at).into_owned(),
@@ -381,7 +387,7 @@ pub(super) fn facts(
         (key::DISTRO, shown(&line.distro)),
         (key::PLATFORM, platform.join("/")),
         (key::PACKAGES, packages),
-        (key::LAYERS, format!("{} · {}", report.scan.layers.len(), size(line.size))),
+        (key::LAYERS, layers),
         (key::USER, user),
         (key::MADE, made),
         (key::TAGS, others.join(", ")),
@@ -392,6 +398,11 @@ pub(super) fn facts(
     ];
     let facts = facts.into_iter().filter(|(_, text)| !text.is_empty());
     facts.map(|(label, text)| (labels.get(label), text)).collect()
+}
+
+/// Whether a subject is an image, and not something that has packages only.
+fn is_image(kind: &str) -> bool {
+    !matches!(kind, "rootfs" | "sbom")
 }
 
 /// How much the upgrades remove, in words.
@@ -439,10 +450,10 @@ pub(super) fn is_doubtful(source: &DataSource) -> bool {
 
 /// A source of data: how much it holds and how old it is.
 pub(super) fn source_line(source: &DataSource, taken_at: &str, labels: &Labels) -> String {
-    let at = if source.data_at.is_empty() { &source.fetched_at } else { &source.data_at };
+    let at = source.of();
     let seconds = |time: &str| time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
     let days = seconds(taken_at).zip(seconds(at)).map(|(now, then)| (now - then).max(0) / 86_400);
-    let records = labels.with(key::RECORDS, &[("n", &source.records.to_string())]);
+    let records = labels.count(key::RECORDS_ONE, key::RECORDS, source.records);
     let broken = (source.broken > 0)
         .then(|| labels.with(key::RECORDS_BROKEN, &[("n", &source.broken.to_string())]));
     let whole = match source.completeness {

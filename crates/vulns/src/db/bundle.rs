@@ -265,14 +265,18 @@ fn receive(dir: &Path, input: File, trust: Trust<'_>) -> Result<Vec<(Meta, PathB
 }
 
 fn verify(manifest: &[u8], signature: Option<&[u8]>, keys: &[VerifyingKey]) -> Result<(), String> {
-    let signature = signature.ok_or("it is not signed")?;
+    let signature = signature.ok_or("it is not signed; `--unsigned` takes it all the same")?;
     let bytes =
         STANDARD.decode(signature.trim_ascii()).map_err(|_| "its signature is not readable")?;
     let signature = Signature::from_slice(&bytes).map_err(|_| "its signature is not readable")?;
     if keys.iter().any(|key| key.verify_strict(manifest, &signature).is_ok()) {
         return Ok(());
     }
-    Err("no trusted key has signed it".to_owned())
+    let keys =
+        if keys.is_empty() { "no key was given" } else { "none of the given keys has signed it" };
+    Err(format!(
+        "{keys}; give the public key of whoever signed it with `--key FILE`, or take it without with `--unsigned`"
+    ))
 }
 
 fn short(entry: &mut impl Read, limit: u64) -> Result<Vec<u8>, String> {

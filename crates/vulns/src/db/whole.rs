@@ -4,6 +4,7 @@
 //! least says `feeds.yaml`; that a feed has more than this proves nothing, and of one that is not listed nothing is known.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -38,29 +39,78 @@ impl Least {
     }
 }
 
-/// Why a source looks partial, if it does: in words that go on after its name.
-pub fn shortfall(meta: &Meta) -> Option<String> {
+/// Why a source looks partial. Its [`std::fmt::Display`] goes on after the source's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shortfall {
+    /// It has fewer entries than a whole one.
+    Few {
+        /// Entries.
+        records: u64,
+        /// What a whole one has at least.
+        least: u64,
+    },
+    /// It has fewer entries of one year than a whole one.
+    FewOfYear {
+        /// The year in the names of CVEs.
+        year: u16,
+        /// Entries of that year.
+        records: u64,
+        /// What a whole one has at least.
+        least: u64,
+    },
+    /// Too many of its entries were not understood.
+    Broken {
+        /// All entries.
+        records: u64,
+        /// Those that were not understood.
+        broken: u64,
+    },
+    /// What whole ones have at least cannot be read.
+    Unknown(String),
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted =
+            |n: &u64| if *n == 1 { "1 record".to_owned() } else { format!("{n} records") };
+        match self {
+            Self::Few { records, least } => {
+                write!(f, "has {}, and a whole one has at least {least}", counted(records))
+            }
+            Self::FewOfYear { year, records, least } => {
+                write!(
+                    f,
+                    "has {} of {year}, and a whole one has at least {least}",
+                    counted(records)
+                )
+            }
+            Self::Broken { records, broken } => {
+                write!(f, "has {}, of which {broken} were not understood", counted(records))
+            }
+            Self::Unknown(why) => write!(f, "cannot be compared with what is published: {why}"),
+        }
+    }
+}
+
+/// Why a source looks partial, if it does.
+pub fn shortfall(meta: &Meta) -> Option<Shortfall> {
     let least = match &*LEAST {
         Ok(least) => least.iter().find(|least| least.is_of(&meta.name)),
         // A test rules that out.
-        Err(why) => return Some(format!("cannot be compared with what is published: {why}")),
+        Err(why) => return Some(Shortfall::Unknown(why.clone())),
     };
     if let Some(least) = least {
         if meta.records < least.records {
-            let (n, least) = (meta.records, least.records);
-            return Some(format!("has {n} records, and a whole one has at least {least}"));
+            return Some(Shortfall::Few { records: meta.records, least: least.records });
         }
         let of = |year: &u16| meta.years.get(year).copied().unwrap_or_default();
         if let Some((year, least)) = least.years.iter().find(|(year, least)| of(year) < **least) {
-            let n = of(year);
-            return Some(format!(
-                "has {n} records of {year}, and a whole one has at least {least}"
-            ));
+            return Some(Shortfall::FewOfYear { year: *year, records: of(year), least: *least });
         }
     }
     let all = meta.records.saturating_add(meta.broken);
     (meta.broken.saturating_mul(BROKEN_ONE_IN) > all)
-        .then(|| format!("has {all} records, of which {} were not understood", meta.broken))
+        .then(|| Shortfall::Broken { records: all, broken: meta.broken })
 }
 
 /// The year in a CVE's name.
@@ -97,7 +147,7 @@ mod tests {
 
     #[test]
     fn few_records_are_a_part_and_what_is_not_listed_is_believed() {
-        let why = shortfall(&meta("osv/Debian", 19_999, 0)).unwrap();
+        let why = shortfall(&meta("osv/Debian", 19_999, 0)).unwrap().to_string();
         assert!(why.contains("19999") && why.contains("20000"), "{why}");
         assert_eq!(shortfall(&meta("osv/Debian", 20_000, 0)), None);
         assert!(shortfall(&meta("alpine-secdb/v3.20", 2577, 0)).is_some(), "only `main`");
@@ -109,7 +159,12 @@ mod tests {
     fn more_than_one_in_a_thousand_broken_is_a_part() {
         assert_eq!(shortfall(&meta("osv/Debian", 39_960, 40)), None);
         assert!(shortfall(&meta("osv/Debian", 39_960, 41)).is_some());
-        assert!(shortfall(&meta("osv/Hackage", 16, 1)).unwrap().contains("1 were not understood"));
+        assert!(
+            shortfall(&meta("osv/Hackage", 16, 1))
+                .unwrap()
+                .to_string()
+                .contains("1 were not understood")
+        );
     }
 
     #[test]
@@ -118,7 +173,7 @@ mod tests {
         nvd.years = (1999..=2026).map(|year| (year, 40_000)).collect();
         assert_eq!(shortfall(&nvd), None);
         nvd.years.remove(&2019);
-        assert!(shortfall(&nvd).unwrap().contains("of 2019"));
+        assert!(shortfall(&nvd).unwrap().to_string().contains("of 2019"));
         assert_eq!(
             (year(b"CVE-2019-0001"), year(b"GHSA-2019-0001"), year(b"CVE-x-1")),
             (Some(2019), None, None)
