@@ -378,3 +378,67 @@ fn rpm_package_by_package() {
         assert_eq!(altered, ["/opt/acme-tool"]);
     }
 }
+
+#[test]
+fn an_inventory_never_serves_a_scan() {
+    let mut image = little();
+    let mut key = String::from("aws_secret_access_key = \"wJalrXUtnFEMI9K7MDENG");
+    key.push_str("bPxRfiCYzQ8LkT3pVhA\"\n");
+    image = Image::of_bytes([image.layers.remove(0), Layer::new().file("app/a.conf", key).done()]);
+    let dir = tempfile::tempdir().unwrap();
+    let archive = dir.path().join("image.tar");
+    fs::write(&archive, image.docker_archive()).unwrap();
+    let archive = archive.to_str().unwrap();
+    let bill = |name: &str| {
+        let words = ["image", "sbom", "--archive", archive, "-o", name];
+        let path = dir.path().join(name);
+        let mut haechi = Haechi::new(&words).data(dir.path());
+        haechi.run().must_end_with(0);
+        fs::rename(haechi.dir().join(name), &path).unwrap();
+        path
+    };
+    // The name of the file tells which kind of SBOM it is.
+    let spdx = fs::read_to_string(bill("a.spdx.json")).unwrap();
+    assert!(spdx.contains("SPDX-2.3"), "{spdx:.300}");
+    let listed = fs::read_to_string(bill("a.cdx.json")).unwrap();
+    assert!(listed.contains("CycloneDX") && listed.contains("only packages were looked for"));
+    // Every layer is known now, but not deep enough.
+    let scan = scan(&["--archive", archive], Some(dir.path())).report.scan;
+    assert_eq!(scan.secrets.len(), 1, "{:?}", scan.problems);
+    assert!(scan.is_whole(Part::Secrets) && scan.is_whole(Part::Malware));
+    // And the other way round a scan does serve: the list is the same.
+    let again = fs::read_to_string(bill("b.cdx.json")).unwrap();
+    let components = |text: &str| {
+        let bill: serde_json::Value = serde_json::from_str(text).unwrap();
+        bill["components"].clone()
+    };
+    assert_eq!(components(&listed), components(&again));
+}
+
+#[test]
+fn what_means_nothing_is_refused_and_what_is_not_known_is_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().to_str().unwrap();
+    let refused = |words: &[&str], says: &str| {
+        let done = Haechi::new(&[&["image", "scan"][..], words].concat()).run().must_end_with(2);
+        assert!(done.stdout.is_empty() && done.stderr.contains(says), "{words:?}: {}", done.stderr);
+        assert_eq!(done.stderr.trim().lines().count(), 1, "{}", done.stderr);
+    };
+    refused(&["--rootfs", place, "--platform", "linux/arm64"], "HAECHI_PLATFORM");
+    refused(&["--rootfs", place, "--image", "a"], "HAECHI_IMAGE");
+    refused(&["--rootfs", place, "--yara", place], ".yara");
+    refused(&["--rootfs", place, "--yara", "/no/such/folder"], ".yara");
+    refused(&["--rootfs", "/no/such/folder"], "/no/such/folder does not exist");
+    let text = dir.path().join("text");
+    fs::write(&text, "no archive at all").unwrap();
+    refused(&["--archive", text.to_str().unwrap()], "docker save");
+    refused(&["--rootfs", place, "-o", "r.xml"], ".sarif");
+
+    fs::create_dir_all(dir.path().join("etc")).unwrap();
+    fs::write(dir.path().join("etc/os-release"), "ID=debian\nVERSION_ID=\"12\"\n").unwrap();
+    let done = Haechi::new(&["image", "scan", "--rootfs", place]).run();
+    for invented in ["root ", "0 B", "Layers", "layer 1"] {
+        let shown = done.stdout.replace("root file system", "");
+        assert!(!shown.contains(invented), "{invented}: {}", done.stdout);
+    }
+}

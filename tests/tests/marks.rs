@@ -103,6 +103,12 @@ fn marked_and_unmarked() {
     assert!(!dry.stdout.contains(GOOD), "{}", dry.stdout);
     assert_eq!(tags(&id), [BAD]);
 
+    // By its id, whole or shortened, and with Docker's own prefix, it is the same image.
+    for name in [&id, &id["sha256:".len()..][..12], &format!("docker.io/{BAD}")] {
+        let dry = haechi(&["image", "mark", name], data.path()).must_end_with(0);
+        assert!(dry.stdout.contains(BAD), "{name}: {}", dry.stdout);
+    }
+
     let done = haechi(&["image", "mark", BAD, GOOD, "--yes"], data.path()).must_end_with(0);
     assert!(done.stdout.contains("haechi-test-mark/bad:1-unsafe"), "{}", done.stdout);
     assert_eq!(tags(&id), ["haechi-test-mark/bad:1-unsafe"]);
@@ -124,9 +130,10 @@ fn marked_and_unmarked() {
     );
     assert!(entry["containers"].to_string().contains("haechi-test-marked"), "{entry}");
 
-    let dry =
-        haechi(&["image", "unmark", "haechi-test-mark/bad:1-unsafe"], data.path()).must_end_with(0);
-    assert!(dry.stdout.contains(BAD), "{}", dry.stdout);
+    for name in ["haechi-test-mark/bad:1-unsafe", BAD] {
+        let dry = haechi(&["image", "unmark", name], data.path()).must_end_with(0);
+        assert!(dry.stdout.contains("-> haechi-test-mark/bad:1 "), "{name}: {}", dry.stdout);
+    }
     assert_eq!(tags(&id), ["haechi-test-mark/bad:1-unsafe"]);
     haechi(&["image", "unmark", "haechi-test-mark/bad:1-unsafe", "--yes"], data.path())
         .must_end_with(0);

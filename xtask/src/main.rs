@@ -9,6 +9,7 @@ mod run;
 mod test;
 mod tidy;
 mod verify;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -23,10 +24,12 @@ usage: cargo xtask <command>
   bench [containers|images|database] [--syft PROGRAM]
                           time, processor and memory: of a verification of 1, 30 and 100 containers, of scans of
                           images (beside syft), of a database of full size; without a word, all three
+  vm                      the kernel side in a virtual machine with Debian's own kernel: BPF LSM, AppArmor, control
+                          groups of version 2 alone
   tidy                    what no compiler looks at: documents, texts, files
 
 Exit codes: 0 it did what it says (verify: the verification ran, whatever it found),
-            1 a test, tidy or a goal of bench failed, 2 it could not be done";
+            1 a test, vm, tidy or a goal of bench failed, 2 it could not be done";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["lab", "status"] => lab::status(),
         ["lab", "docs"] => lab::write_docs(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["vm"] => vm::run(),
         ["tidy"] => tidy::run(),
         ["measure", program, rest @ ..] => measure::run(program, rest),
         ["measure-tree", program, rest @ ..] => measure::run_tree(program, rest),

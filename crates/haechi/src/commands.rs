@@ -12,6 +12,7 @@ mod misc;
 mod monitor;
 mod policy;
 mod verify;
+mod watched;
 
 use std::path::Path;
 
@@ -46,6 +47,7 @@ pub const NOTES: &[&str] = &[
     "mark-not-unsafe",
     "mark-impossible",
     "mark-nothing",
+    "unmark-other",
     "unmark-nothing",
     "unmark-impossible",
     "unmark-foreign",
@@ -58,6 +60,15 @@ pub const NOTES: &[&str] = &[
     "db-exported",
     "db-imported",
     "db-keys",
+    "records",
+    "records-one",
+    "days-old",
+    "days-old-one",
+    "age-unknown",
+    "shortfall-few",
+    "shortfall-year",
+    "shortfall-broken",
+    "shortfall-unknown",
     "db-updated",
     "db-unchanged",
     "db-absent",
@@ -78,6 +89,14 @@ pub const NOTES: &[&str] = &[
     "monitor-began",
     "monitor-ended",
     "monitor-lost",
+    "monitor-no-responses",
+    "monitor-denies-lsm",
+    "monitor-denies-fanotify",
+    "monitor-renewed",
+    "monitor-kept",
+    "monitor-suppressed",
+    "monitor-unkept",
+    "monitor-not-kept",
 ];
 
 /// Runs a command; its exit code.

@@ -46,6 +46,18 @@ pub enum Failure {
     /// The engine has no such container.
     #[error("{0}")]
     NoSuchContainer(String),
+    /// A file name does not tell a format in which an image is reported.
+    #[error("{0}")]
+    UnknownImageFormat(String),
+    /// A file is no archive of images.
+    #[error("{0}")]
+    NoArchive(String),
+    /// The site's malware rules cannot be used.
+    #[error("{0}")]
+    BadRules(String),
+    /// An option that picks one of several images, where there is only one.
+    #[error("{0}")]
+    Pointless(&'static str),
 }
 
 /// Keys of the words, for the test that proves that there are some.
@@ -66,6 +78,10 @@ pub const KEYS: &[&str] = &[
     "file-untrusted",
     "no-such-image",
     "no-such-container",
+    "unknown-image-format",
+    "no-archive",
+    "bad-rules",
+    "pointless-option",
 ];
 
 impl Failure {
@@ -100,6 +116,15 @@ impl Failure {
             Self::Untrusted(path) => setting.text("file-untrusted", &[("path", path)]),
             Self::NoSuchImage(name) => setting.text("no-such-image", &[("name", name)]),
             Self::NoSuchContainer(name) => setting.text("no-such-container", &[("name", name)]),
+            Self::UnknownImageFormat(path) => {
+                setting.text("unknown-image-format", &[("path", path)])
+            }
+            Self::NoArchive(path) => setting.text("no-archive", &[("path", path)]),
+            Self::BadRules(why) => setting.text("bad-rules", &[("why", why)]),
+            Self::Pointless(option) => {
+                let variable = format!("HAECHI_{}", option.to_uppercase());
+                setting.text("pointless-option", &[("option", option), ("variable", &variable)])
+            }
             Self::Store(why) => setting.text("store-failed", &[("why", why)]),
         }
     }

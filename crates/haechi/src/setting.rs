@@ -19,6 +19,7 @@ static TEXTS: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::parse(include_str!("../../../texts/cli.yaml")).unwrap_or_default());
 
 /// What every command needs.
+#[derive(Clone)]
 pub struct Setting {
     pub lang: Lang,
     pub root: PathBuf,

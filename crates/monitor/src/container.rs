@@ -24,6 +24,12 @@ pub struct Container {
     pub mounts: Vec<String>,
     /// When it was started, in nanoseconds since the machine started; 0 if unknown.
     pub started: u64,
+    /// Path of its control group below the root of the hierarchy.
+    pub path: String,
+    /// Whether it has the host's network.
+    pub host_network: bool,
+    /// Folder on the host where its file system is mounted; empty if the engine does not say.
+    pub merged: String,
 }
 
 impl Container {
@@ -53,6 +59,9 @@ impl Container {
                 == Some(true),
             mounts: mounts.into_iter().flatten().map(mount).collect(),
             started: 0,
+            path: String::new(),
+            merged: text("/GraphDriver/Data/MergedDir"),
+            host_network: text("/HostConfig/NetworkMode") == "host",
         }
     }
 
@@ -97,10 +106,15 @@ pub struct Containers {
 
 impl Containers {
     /// A container's control group was made, or was there at the start.
-    pub fn begin(&mut self, cgroup: u64, id: &str, at: u64) {
+    pub fn begin(&mut self, cgroup: u64, id: &str, path: &str, at: u64) {
         let container = self.by_cgroup.entry(cgroup).or_default();
         if container.id != id {
-            *container = Container { id: id.to_owned(), started: at, ..Container::default() };
+            *container = Container {
+                id: id.to_owned(),
+                path: path.to_owned(),
+                started: at,
+                ..Container::default()
+            };
         }
     }
 
@@ -117,8 +131,8 @@ impl Containers {
     /// What the engine says about the container with this id.
     pub fn learn(&mut self, told: &Container) {
         for known in self.by_cgroup.values_mut().filter(|known| known.id == told.id) {
-            let started = known.started;
-            *known = Container { started, ..told.clone() };
+            let (started, path) = (known.started, std::mem::take(&mut known.path));
+            *known = Container { started, path, ..told.clone() };
         }
     }
 
@@ -168,7 +182,7 @@ mod tests {
     #[test]
     fn what_the_engine_tells_later_is_kept_with_the_start() {
         let mut containers = Containers::default();
-        containers.begin(7, "abc", 5);
+        containers.begin(7, "abc", "/docker/abc", 5);
         assert_eq!(containers.unnamed(), ["abc"]);
         containers.learn(&Container {
             id: "abc".into(),

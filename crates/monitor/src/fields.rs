@@ -87,6 +87,8 @@ pub enum Id {
     ContainerDuration,
     PodNamespace,
     PodName,
+    Program,
+    HostMounts,
 }
 
 /// What a field takes in brackets.
@@ -215,6 +217,9 @@ pub const FIELDS: &[Line] = &[
     line("container.duration", Id::ContainerDuration, Kind::Number),
     line("k8s.ns.name", Id::PodNamespace, Kind::Text),
     line("k8s.pod.name", Id::PodName, Kind::Text),
+    // Ours: what a program is by its content, and whether a process is out of its container.
+    line("haechi.program", Id::Program, Kind::Text),
+    line("haechi.host_mounts", Id::HostMounts, Kind::Bool),
 ];
 
 /// Calls that the sensor tells.
@@ -246,6 +251,7 @@ pub const CALLS: &[&str] = &[
     "keyctl",
     "kill",
     "lchown",
+    "left_group",
     "link",
     "linkat",
     "listen",
@@ -256,6 +262,7 @@ pub const CALLS: &[&str] = &[
     "open",
     "openat",
     "openat2",
+    "other_entry",
     "perf_event_open",
     "pivot_root",
     "process_vm_writev",

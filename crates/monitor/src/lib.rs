@@ -2,17 +2,25 @@
 //!
 //! Events of the kernel come in, in order; each is told apart by container and process ([`container`], [`tree`]), shown
 //! to the rules in the words of Falco's fields ([`fields`]), and becomes an [`haechi_core::alert::Alert`] where a rule
-//! matches. It promises that an event of a container that it does not know by name is judged all the same. Beside `/proc`
-//! at the beginning ([`running`]) it reads nothing: what the kernel's rings and the engine say is given to it.
+//! matches; the policy says how that is answered ([`respond`]), and [`watch`] is all of it at work. It promises that an
+//! event of a container that it does not know by name is judged all the same, and that the judging thread ([`judge`])
+//! waits for nobody. It draws no picture and loads nothing into the kernel but what `haechi-sensor` does.
 
 pub mod arguments;
 pub mod container;
+pub mod evidence;
 pub mod fields;
 pub mod flags;
+pub mod hands;
+pub mod identity;
+pub mod judge;
 pub mod monitor;
+pub mod respond;
 pub mod running;
+pub mod throttle;
 pub mod tree;
 pub mod view;
+pub mod watch;
 
 pub use container::{Container, Containers};
 pub use monitor::{Clock, Monitor};

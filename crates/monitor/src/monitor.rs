@@ -1,10 +1,11 @@
 //! Events in, alerts out.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Ancestor};
-use haechi_core::event::Event;
+use haechi_core::event::{Action, Event, Exec, Origin};
 use haechi_rules::Rules;
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,6 +18,8 @@ const NAME_WAIT: Duration = Duration::from_millis(500);
 /// Events that wait for the name of one container; with more of them nothing waits.
 const WAITING_MAX: usize = 10_000;
 
+/// Programs that are remembered.
+const PROGRAMS_MAX: usize = 100_000;
 /// Ancestors that an alert names.
 const ANCESTORS_SHOWN: usize = 8;
 
@@ -35,6 +38,18 @@ impl Clock {
     }
 }
 
+/// What became of one event: nothing is said of events of which there is nothing to say.
+#[derive(Debug)]
+pub struct Judged {
+    /// The process that did it.
+    pub pid: u32,
+    /// What rules said.
+    pub alerts: Vec<Alert>,
+}
+
+/// A program of an image, as it is told apart without reading it: control group, inode, time of the last change.
+type ProgramKey = (u64, u64, i64);
+
 /// Judges events.
 pub struct Monitor {
     rules: Rules,
@@ -43,6 +58,8 @@ pub struct Monitor {
     seen: u64,
     /// Events of containers whose name is not known yet, by control group, with the moment of the first.
     waiting: BTreeMap<u64, (Instant, Vec<Event>)>,
+    /// Programs of images that were looked at, and what they are.
+    programs: HashMap<ProgramKey, String>,
     /// Processes.
     pub tree: Tree,
     /// Containers.
@@ -58,6 +75,7 @@ impl Monitor {
             host,
             seen: 0,
             waiting: BTreeMap::new(),
+            programs: HashMap::new(),
             tree: Tree::default(),
             containers: Containers::default(),
         }
@@ -75,23 +93,23 @@ impl Monitor {
 
     /// Takes an event. Those of one container have to come in the order in which they happened. They are judged at
     /// once, or, while the container has no name, when that is told or the time for it is over.
-    pub fn see(&mut self, event: Event, now: Instant) -> Vec<Alert> {
+    pub fn see(&mut self, event: Event, now: Instant) -> Vec<Judged> {
         let unnamed = self.containers.get(event.cgroup).is_some_and(|known| known.name.is_empty());
         if !unnamed {
-            return self.judge(&event);
+            return self.judge(&event).into_iter().collect();
         }
         let (since, events) = self.waiting.entry(event.cgroup).or_insert_with(|| (now, Vec::new()));
         if now.duration_since(*since) < NAME_WAIT && events.len() < WAITING_MAX {
             events.push(event);
             return Vec::new();
         }
-        let mut alerts = self.release(event.cgroup);
-        alerts.extend(self.judge(&event));
-        alerts
+        let mut judged = self.release(event.cgroup);
+        judged.extend(self.judge(&event));
+        judged
     }
 
     /// Takes what the engine says about a container, and judges what waited for it.
-    pub fn learn(&mut self, told: &Container) -> Vec<Alert> {
+    pub fn learn(&mut self, told: &Container) -> Vec<Judged> {
         self.containers.learn(told);
         self.release_if(|containers, cgroup, _| {
             containers.get(cgroup).is_none_or(|known| !known.name.is_empty())
@@ -99,16 +117,19 @@ impl Monitor {
     }
 
     /// Judges what has waited long enough. To be called a few times a second.
-    pub fn tick(&mut self, now: Instant) -> Vec<Alert> {
+    pub fn tick(&mut self, now: Instant) -> Vec<Judged> {
         self.release_if(|_, _, since| now.duration_since(since) >= NAME_WAIT)
     }
 
     /// Judges all that waits: the end.
-    pub fn rest(&mut self) -> Vec<Alert> {
+    pub fn rest(&mut self) -> Vec<Judged> {
         self.release_if(|_, _, _| true)
     }
 
-    fn release_if(&mut self, which: impl Fn(&Containers, u64, Instant) -> bool) -> Vec<Alert> {
+    fn release_if(&mut self, which: impl Fn(&Containers, u64, Instant) -> bool) -> Vec<Judged> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
         let all = self.waiting.iter().map(|(cgroup, (since, _))| (*cgroup, *since));
         let ready: Vec<u64> = all
             .filter(|(cgroup, since)| which(&self.containers, *cgroup, *since))
@@ -117,7 +138,7 @@ impl Monitor {
         ready.into_iter().flat_map(|cgroup| self.release(cgroup)).collect()
     }
 
-    fn release(&mut self, cgroup: u64) -> Vec<Alert> {
+    fn release(&mut self, cgroup: u64) -> Vec<Judged> {
         // The moment of the first stays, so that a container that never gets a name waits only once.
         let Some((_, events)) = self.waiting.get_mut(&cgroup) else { return Vec::new() };
         let events = std::mem::take(events);
@@ -128,13 +149,61 @@ impl Monitor {
     }
 
     /// Learns from an event and judges it.
-    fn judge(&mut self, event: &Event) -> Vec<Alert> {
+    fn judge(&mut self, event: &Event) -> Option<Judged> {
         self.seen += 1;
         self.tree.see(event);
+        let mut held = false;
+        if let Action::Exec(exec) = &event.action {
+            held = exec.held;
+            if let Some(program) = self.programs.get(&key(event, exec)) {
+                self.tree.name(event, program);
+            }
+        }
+        let alerts = self.alerts(event, &self.tree);
+        (held || !alerts.is_empty()).then_some(Judged { pid: event.process.pid, alerts })
+    }
+
+    fn alerts(&self, event: &Event, tree: &Tree) -> Vec<Alert> {
         let container = self.containers.get(event.cgroup);
-        let view = View { event, number: self.seen, tree: &self.tree, container, host: &self.host };
+        let view = View { event, number: self.seen, tree, container, host: &self.host };
         let matching = self.rules.matching(&event.call, &view);
         matching.map(|rule| self.alert(rule, event, container, &view)).collect()
+    }
+
+    /// Whether the content of a started program should be looked at: it was not yet, or may have changed since.
+    pub fn wants_identity(&mut self, event: &Event) -> bool {
+        let Action::Exec(exec) = &event.action else { return false };
+        // What is not of the image can be changed in place, and its time set back.
+        if exec.origin != Origin::Image {
+            return true;
+        }
+        if self.programs.len() >= PROGRAMS_MAX {
+            self.programs.clear();
+        }
+        match self.programs.entry(key(event, exec)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(String::new());
+                true
+            }
+        }
+    }
+
+    /// Takes what the content of a started program was found to be, and judges its start once more: by what it is now
+    /// known to be. What was told before is not told again.
+    pub fn identified(&mut self, event: &Event, program: &str) -> Judged {
+        if let Action::Exec(exec) = &event.action
+            && exec.origin == Origin::Image
+        {
+            self.programs.insert(key(event, exec), program.to_owned());
+        }
+        let mut then = self.tree.at_start_of(event);
+        let before = self.alerts(event, &then);
+        self.tree.name(event, program);
+        then.name(event, program);
+        let mut alerts = self.alerts(event, &then);
+        alerts.retain(|alert| !before.iter().any(|told| told.rule == alert.rule));
+        Judged { pid: event.process.pid, alerts }
     }
 
     fn alert(
@@ -146,8 +215,8 @@ impl Monitor {
     ) -> Alert {
         let mut text = String::new();
         rule.output.render(view, &mut text);
-        let own = self.tree.get(event.process.pid);
-        let ancestors = self.tree.ancestors(event.process.pid).take(ANCESTORS_SHOWN);
+        let own = view.tree.get(event.process.pid);
+        let ancestors = view.tree.ancestors(event.process.pid).take(ANCESTORS_SHOWN);
         Alert {
             schema: ALERT_SCHEMA.into(),
             at: self.clock.at(event.at),
@@ -172,6 +241,10 @@ impl Monitor {
     }
 }
 
+fn key(event: &Event, exec: &Exec) -> ProgramKey {
+    (event.cgroup, exec.inode, exec.modified)
+}
+
 fn named(container: &Container) -> AlertContainer {
     let (namespace, pod) = container.pod().unwrap_or_default();
     AlertContainer {
@@ -185,7 +258,7 @@ fn named(container: &Container) -> AlertContainer {
 
 #[cfg(test)]
 mod tests {
-    use haechi_core::event::{Action, Exec, Network, Process, Socket};
+    use haechi_core::event::{Network, Process, Socket};
 
     use super::*;
     use crate::fields::Fields;
@@ -194,7 +267,7 @@ mod tests {
         let rules = Rules::load(&[crate::RULES], &Fields).rules;
         let mut monitor =
             Monitor::new(rules, Clock { started: Timestamp::UNIX_EPOCH }, "host".into());
-        monitor.containers.begin(7, &"ab".repeat(32), 1);
+        monitor.containers.begin(7, &"ab".repeat(32), "/docker/x", 1);
         monitor
     }
 
@@ -211,13 +284,17 @@ mod tests {
         event
     }
 
+    fn all(judged: impl IntoIterator<Item = Judged>) -> Vec<Alert> {
+        judged.into_iter().flat_map(|one| one.alerts).collect()
+    }
+
     fn rules(event: &Event) -> Vec<String> {
-        monitor().judge(event).into_iter().map(|alert| alert.rule).collect()
+        all(monitor().judge(event)).into_iter().map(|alert| alert.rule).collect()
     }
 
     #[test]
     fn a_rule_that_matches_is_an_alert_with_all_that_is_known() {
-        let alerts = monitor().judge(&exec("/usr/sbin/sshd", &["sshd", "-D"]));
+        let alerts = all(monitor().judge(&exec("/usr/sbin/sshd", &["sshd", "-D"])));
         let [alert] = alerts.as_slice() else { panic!("{alerts:?}") };
         assert_eq!(alert.at, "1970-01-01T00:00:02Z".parse().unwrap());
         assert_eq!((alert.program.as_str(), alert.command.as_str()), ("/usr/sbin/sshd", "sshd -D"));
@@ -234,7 +311,7 @@ mod tests {
         assert!(named.see(ssh(), begin).is_empty());
         let told = Container { id: "ab".repeat(32), name: "web".into(), ..Container::default() };
         assert_eq!(named.learn(&told).len(), 1);
-        let at_once = named.see(ssh(), begin);
+        let at_once = all(named.see(ssh(), begin));
         assert_eq!(at_once.iter().map(|a| a.container.name.as_str()).collect::<Vec<_>>(), ["web"]);
 
         let mut nameless = monitor();

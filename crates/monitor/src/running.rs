@@ -18,6 +18,11 @@ pub fn processes(proc: &Path) -> Vec<Known> {
     folders.filter_map(|folder| process(&folder)).collect()
 }
 
+/// One process, as it is now.
+pub fn one(pid: u32) -> Option<Known> {
+    process(&Path::new("/proc").join(pid.to_string()))
+}
+
 fn process(folder: &Path) -> Option<Known> {
     let pid: u32 = folder.file_name()?.to_str()?.parse().ok()?;
     let stat = fs::read(folder.join("stat")).ok()?;

@@ -35,6 +35,8 @@ pub struct Known {
     pub session: u32,
     /// When it ended; 0 while it runs.
     pub ended: u64,
+    /// What its program is by its content; empty if it is none that is known so, or was not looked at yet.
+    pub program: String,
 }
 
 impl Known {
@@ -85,6 +87,7 @@ impl Tree {
                 known.args.clone_from(&exec.args);
                 known.cwd.clone_from(&exec.cwd);
                 known.origin = exec.origin;
+                known.program.clear();
             }
             Action::Exit(_) if process.pid == process.tid => known.ended = event.at,
             _ => {}
@@ -92,6 +95,30 @@ impl Tree {
         if self.known.len() > KNOWN_MAX {
             self.forget();
         }
+    }
+
+    /// What the program that an event started is by its content, unless the process runs another one by now.
+    pub fn name(&mut self, event: &Event, program: &str) {
+        let process = &event.process;
+        let Action::Exec(exec) = &event.action else { return };
+        if let Some(known) = self.known.get_mut(&process.pid)
+            && known.started == process.started
+            && known.path == exec.path
+        {
+            program.clone_into(&mut known.program);
+        }
+    }
+
+    /// The process of an event and its ancestors, as they were when the event was seen.
+    pub fn at_start_of(&self, event: &Event) -> Self {
+        let mut then = Self::default();
+        for known in
+            self.get(event.process.pid).into_iter().chain(self.ancestors(event.process.pid))
+        {
+            then.seed(known.clone());
+        }
+        then.see(event);
+        then
     }
 
     /// Half of those that ended go, the first ended first; if none did, those that began first.

@@ -251,6 +251,8 @@ impl<'a> View<'a> {
                 self.container.and_then(Container::pod).map(|(namespace, _)| text(namespace))
             }
             Id::PodName => self.container.and_then(Container::pod).map(|(_, name)| text(name)),
+            Id::Program => self.own().and_then(|own| filled(&own.program)),
+            Id::HostMounts => Some(Value::Bool(process.host_mounts)),
         }
     }
 

@@ -57,10 +57,10 @@ pub struct ImageSource {
 /// How the image is read.
 #[derive(Debug, Args)]
 pub struct ImageReading {
-    /// Which image, if there are several: reference or digest
+    /// Which image of an archive, layout or registry that has several: reference or digest
     #[arg(long, env = "HAECHI_IMAGE", value_name = "REF")]
     pub image: Option<String>,
-    /// Platform, if there are several [default: linux and this machine's architecture]
+    /// Platform, where an archive, layout or registry has several [default: linux and this machine's architecture]
     #[arg(long, env = "HAECHI_PLATFORM", value_name = "OS/ARCH")]
     pub platform: Option<String>,
     /// Count packages that only a lock file names (always for --rootfs)
@@ -106,9 +106,9 @@ pub struct ImageSbom {
     pub source: ImageSource,
     #[command(flatten)]
     pub reading: ImageReading,
-    /// Format
-    #[arg(long, env = "HAECHI_SBOM_FORMAT", value_enum, default_value = "cyclonedx")]
-    pub format: SbomFormat,
+    /// Format [default: spdx for FILE.spdx.json, else cyclonedx]
+    #[arg(long, env = "HAECHI_SBOM_FORMAT", value_enum)]
+    pub format: Option<SbomFormat>,
     /// Write to a file instead of stdout
     #[arg(short, long, env = "HAECHI_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -125,7 +125,7 @@ pub struct ImageList {
 
 #[derive(Debug, Args)]
 pub struct ImageMark {
-    /// References; every unsafe image (every marked one) if none is given
+    /// References or ids; every unsafe image (every marked one) if none is given
     #[arg(value_name = "REF")]
     pub references: Vec<String>,
     /// Do it; without, only say what would be done

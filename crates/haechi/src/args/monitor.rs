@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Monitor {
     /// More rules: a file or a folder of them, in Falco's rule language (may be repeated)
     #[arg(long, env = "HAECHI_RULES", value_name = "PATH", value_delimiter = ',')]
@@ -15,6 +15,15 @@ pub struct Monitor {
     /// List the rules, which of them run and what the others lack, and end
     #[arg(long)]
     pub list_rules: bool,
+    /// Answer alerts as the policy says ([monitor] responses); without it they are only told
+    #[arg(long, env = "HAECHI_RESPOND")]
+    pub respond: bool,
+    /// Only say how alerts would be answered
+    #[arg(long, env = "HAECHI_DRY_RUN", requires = "respond")]
+    pub dry_run: bool,
+    /// Keep nothing: show alerts and forget them
+    #[arg(long, env = "HAECHI_NO_STORE", conflicts_with = "respond")]
+    pub no_store: bool,
     /// Format on stdout
     #[arg(long, env = "HAECHI_FORMAT", value_enum, default_value = "text")]
     pub format: AlertFormat,

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use haechi_checks::coverage::Decides;
 use haechi_checks::{Benchmark, Content, examples};
 use haechi_report::lists;
 
@@ -85,7 +84,7 @@ fn coverage(setting: &Setting) -> anyhow::Result<u8> {
             items: tool.items.into_iter().collect(),
         })
         .collect();
-    let decided = benchmark.items().filter(|(_, item)| content.decides(item) == Decides::Now);
+    let decided = benchmark.items().filter(|(_, item)| content.decides(item));
     tools.push(lists::ToolCoverage {
         name: "Haechi".into(),
         items: decided.map(|(_, item)| item.id.clone()).collect(),

@@ -74,6 +74,9 @@ pub async fn facts(
         unlock_key_salt: salt,
     };
     let mut snapshot = haechi_facts::collect(&options).await;
+    if let Ok(store) = store {
+        super::watched::complete(&mut snapshot, store, policy, setting, now).await;
+    }
     if let Err(why) = remember(&mut snapshot, store, now).await {
         let gap = |kind, fact: &str| Gap {
             kind,

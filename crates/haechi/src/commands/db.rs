@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use haechi_core::text::visible;
 use haechi_core::vulnerability::Completeness;
-use haechi_vulns::db::{self, Database, Freshness, Origin, Outcome, Plan, Progress};
+use haechi_vulns::db::{self, Database, Freshness, Origin, Outcome, Plan, Progress, Shortfall};
 use jiff::Timestamp;
 
 use crate::args::{Db, ListFormat};
@@ -116,8 +116,11 @@ async fn update(
     let report = db::update(&dir, &plan, progress).await.map_err(failure)?;
     bar.finish();
     let mut failed = false;
-    output::stdout(|out| {
+    let mut tell = |out: &mut dyn Write| {
         for source in &report.sources {
+            if setting.quiet && !matches!(source.outcome, Outcome::Failed(_)) {
+                continue;
+            }
             let (word, why) = match &source.outcome {
                 Outcome::Updated => ("db-updated", ""),
                 Outcome::Unchanged => ("db-unchanged", ""),
@@ -131,21 +134,24 @@ async fn update(
                 source.meta.as_ref().map(|m| (m.records, m.broken)).unwrap_or_default();
             let values = [
                 ("name", source.name.as_str()),
-                ("records", &records.to_string()),
-                ("broken", &broken.to_string()),
+                ("records", &counted("records", records, setting)),
                 ("why", why),
             ];
             writeln!(out, "{}", setting.text(word, &values))?;
-            if broken > 0 {
-                writeln!(out, "  {}", setting.text("db-broken", &values))?;
-            }
+            lost(out, &source.name, broken, setting)?;
             if let Some(meta) = &source.meta {
                 let (completeness, shortfall) = db::completeness(meta);
-                whole(out, &source.name, completeness, &shortfall, setting)?;
+                whole(out, &source.name, completeness, shortfall.as_ref(), setting)?;
             }
         }
         Ok(())
-    })?;
+    };
+    if setting.quiet {
+        // Only what failed is told, and as an error.
+        tell(&mut std::io::stderr())?;
+    } else {
+        output::stdout(tell)?;
+    }
     if report.sources.iter().all(|source| source.outcome == Outcome::Absent) {
         failed = true;
         setting.note("db-nothing", &[("from", from.unwrap_or("the publishers"))]);
@@ -160,8 +166,8 @@ async fn update(
         {
             let values = [
                 ("name", &*source.name),
-                ("before", &*before.to_string()),
-                ("records", &*meta.records.to_string()),
+                ("before", &*counted("records", before, setting)),
+                ("records", &*counted("records", meta.records, setting)),
             ];
             setting.note("db-fewer", &values);
         }
@@ -183,7 +189,7 @@ fn whole(
     out: &mut dyn Write,
     name: &str,
     completeness: Completeness,
-    why: &str,
+    shortfall: Option<&Shortfall>,
     setting: &Setting,
 ) -> anyhow::Result<()> {
     let key = match completeness {
@@ -191,7 +197,46 @@ fn whole(
         Completeness::Declared => "db-declared",
         Completeness::Partial => "db-partial",
     };
-    Ok(writeln!(out, "  {}", setting.text(key, &[("name", name), ("why", why)]))?)
+    let why = shortfall.map(|shortfall| why(shortfall, setting)).unwrap_or_default();
+    Ok(writeln!(out, "  {}", setting.text(key, &[("name", name), ("why", &why)]))?)
+}
+
+/// Why a source looks partial, in words.
+fn why(shortfall: &Shortfall, setting: &Setting) -> String {
+    let all = |records: &u64| counted("records", *records, setting);
+    match shortfall {
+        Shortfall::Few { records, least } => setting
+            .text("shortfall-few", &[("records", &all(records)), ("least", &least.to_string())]),
+        Shortfall::FewOfYear { year, records, least } => setting.text(
+            "shortfall-year",
+            &[
+                ("records", &all(records)),
+                ("year", &year.to_string()),
+                ("least", &least.to_string()),
+            ],
+        ),
+        Shortfall::Broken { records, broken } => setting.text(
+            "shortfall-broken",
+            &[("records", &all(records)), ("broken", &broken.to_string())],
+        ),
+        Shortfall::Unknown(why) => setting.text("shortfall-unknown", &[("why", why)]),
+    }
+}
+
+/// A count in words: one or many.
+fn counted(key: &str, count: u64, setting: &Setting) -> String {
+    let one = format!("{key}-one");
+    let key = if count == 1 { &one } else { key };
+    setting.text(key, &[("count", &count.to_string())])
+}
+
+/// Says how many records were not understood, if any.
+fn lost(out: &mut dyn Write, name: &str, broken: u64, setting: &Setting) -> anyhow::Result<()> {
+    if broken == 0 {
+        return Ok(());
+    }
+    let values = [("name", name), ("records", &*counted("records", broken, setting))];
+    Ok(writeln!(out, "  {}", setting.text("db-broken", &values))?)
 }
 
 /// How far an update is, on a terminal.
@@ -261,7 +306,7 @@ fn status(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
                         "age_days": s.age_days,
                         "too_old": s.too_old,
                         "completeness": s.completeness,
-                        "shortfall": s.shortfall,
+                        "shortfall": s.shortfall.as_ref().map(ToString::to_string).unwrap_or_default(),
                         "error": s.error,
                     })
                 })
@@ -275,14 +320,17 @@ fn status(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
                 (None, true) => "db-line-old",
                 (None, false) => "db-line",
             };
-            let age = s.age_days.map_or_else(|| "?".to_owned(), |days| days.to_string());
+            let age = match s.age_days.and_then(|days| u64::try_from(days).ok()) {
+                Some(days) => counted("days-old", days, setting),
+                None => setting.text("age-unknown", &[]),
+            };
             let line = setting.text(
                 key,
                 &[
                     ("name", &s.name),
-                    ("records", &s.meta.records.to_string()),
-                    ("broken", &s.meta.broken.to_string()),
+                    ("records", &counted("records", s.meta.records, setting)),
                     ("age", &age),
+                    ("limit", &age_days_max.to_string()),
                     ("why", s.error.as_deref().unwrap_or_default()),
                 ],
             );
@@ -290,11 +338,8 @@ fn status(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
             if s.error.is_some() {
                 continue;
             }
-            if s.meta.broken > 0 {
-                let values = [("name", &*s.name), ("broken", &*s.meta.broken.to_string())];
-                writeln!(out, "  {}", setting.text("db-broken", &values))?;
-            }
-            whole(out, &s.name, s.completeness, &s.shortfall, setting)?;
+            lost(out, &s.name, s.meta.broken, setting)?;
+            whole(out, &s.name, s.completeness, s.shortfall.as_ref(), setting)?;
         }
         Ok(())
     })?;

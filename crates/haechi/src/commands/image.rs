@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haechi_core::inventory::Scan;
+use haechi_core::inventory::{Part, Scan};
 use haechi_core::verdict::{ImageReport, Safety};
 use haechi_core::vulnerability::Rating;
 use haechi_examine::engine::{self, EngineError};
@@ -13,6 +13,7 @@ use haechi_facts::engine::http::HttpApi;
 use haechi_facts::root::Root;
 use haechi_image::cache::Cache;
 use haechi_image::dangers::{malware::Rules, secrets::Detectors};
+use haechi_image::layer::Depth;
 use haechi_image::layout::Layout;
 use haechi_image::open::{self, Options, ScanError};
 use haechi_image::registry::Registry;
@@ -52,7 +53,7 @@ async fn scan(args: &ImageScan, setting: &Setting) -> anyhow::Result<u8> {
     let mut examiner = super::images::examiner(setting, &policy)?;
     examiner.statements = statements(&args.vex)?;
     examiner.declared = counts_lock_files(&args.source, &args.reading);
-    let scan = opened(&args.source, &args.reading, setting).await?;
+    let scan = opened(&args.source, &args.reading, Depth::Everything, setting).await?;
     let report = examiner.judge(scan, Vec::new())?;
     for (path, format) in &files {
         output::file(path, |out| render(&report, *format, setting, false, out))?;
@@ -81,7 +82,7 @@ fn format_of(path: &Path, args: &ImageScan) -> anyhow::Result<ImageFormatArg> {
     };
     let chosen =
         if args.output.len() == 1 { args.format.or(by_name) } else { by_name.or(args.format) };
-    chosen.ok_or_else(|| Failure::UnknownFormat(path.display().to_string()).into())
+    chosen.ok_or_else(|| Failure::UnknownImageFormat(path.display().to_string()).into())
 }
 
 fn render(
@@ -148,10 +149,10 @@ fn code(report: &ImageReport, fail_on: ImageFailOn) -> u8 {
 }
 
 async fn bill(args: &ImageSbom, setting: &Setting) -> anyhow::Result<u8> {
-    let scan = opened(&args.source, &args.reading, setting).await?;
-    let whole = scan.is_whole(haechi_core::inventory::Part::Packages);
+    let scan = opened(&args.source, &args.reading, Depth::Packages, setting).await?;
+    let whole = scan.is_whole(Part::Packages);
     let now = Timestamp::now();
-    let bill = match args.format {
+    let bill = match bill_format(args) {
         SbomFormat::Spdx => sbom::spdx(&scan, now),
         SbomFormat::Cyclonedx => sbom::cyclonedx(&scan, None, now),
     };
@@ -162,10 +163,17 @@ async fn bill(args: &ImageSbom, setting: &Setting) -> anyhow::Result<u8> {
             setting.note("written", &[("path", &path.display().to_string())]);
         }
     }
-    for problem in scan.problems.iter().filter(|p| !p.affects.is_empty()).take(20) {
+    for problem in scan.problems.iter().filter(|p| p.affects.contains(&Part::Packages)).take(20) {
         setting.note("image-problem", &[("place", &problem.place), ("why", &problem.detail)]);
     }
     Ok(if whole { exit::CLEAN } else { exit::COULD_NOT_VERIFY })
+}
+
+/// The format of an SBOM: as given, or as the file's name tells.
+fn bill_format(args: &ImageSbom) -> SbomFormat {
+    let name = args.output.as_deref().and_then(Path::file_name).unwrap_or_default();
+    let spdx = name.to_string_lossy().to_lowercase().ends_with(".spdx.json");
+    args.format.unwrap_or(if spdx { SbomFormat::Spdx } else { SbomFormat::Cyclonedx })
 }
 
 /// VEX documents.
@@ -205,9 +213,10 @@ fn counts_lock_files(source: &ImageSource, reading: &ImageReading) -> bool {
 pub fn options(reading: &ImageReading, setting: &Setting) -> anyhow::Result<Options> {
     let fingerprint = match &reading.yara {
         None => Rules::own_fingerprint(),
-        Some(folder) => {
-            Rules::with_folder(folder).map_err(|e| anyhow::anyhow!("{e}"))?.0.fingerprint()
-        }
+        Some(folder) => Rules::with_folder(folder)
+            .map_err(|e| Failure::BadRules(e.to_string()))?
+            .0
+            .fingerprint(),
     };
     let fingerprint = fingerprint
         .rotate_left(1)
@@ -230,9 +239,28 @@ pub fn options(reading: &ImageReading, setting: &Setting) -> anyhow::Result<Opti
         yara: reading.yara.as_ref().map(std::fs::canonicalize).transpose()?,
         only: Vec::new(),
         lock_files: reading.lock_files,
+        depth: Depth::Everything,
         platform: reading.platform.clone().unwrap_or_else(this_platform),
         timeout: Duration::from_secs(reading.image_timeout),
     })
+}
+
+/// How images of an engine are read: there is nothing to pick.
+///
+/// # Errors
+/// An option picks something all the same.
+pub fn engine_options(reading: &ImageReading, setting: &Setting) -> anyhow::Result<Options> {
+    nothing_to_pick(reading)?;
+    options(reading, setting)
+}
+
+/// Whoever picks an image where there is only one would believe that it was picked.
+fn nothing_to_pick(reading: &ImageReading) -> Result<(), Failure> {
+    match (&reading.image, &reading.platform) {
+        (Some(_), _) => Err(Failure::Pointless("image")),
+        (None, Some(_)) => Err(Failure::Pointless("platform")),
+        (None, None) => Ok(()),
+    }
 }
 
 /// `linux/amd64` on such a machine.
@@ -271,14 +299,30 @@ fn absent(error: EngineError, failure: Failure) -> anyhow::Error {
     }
 }
 
+/// Why a file or folder gives no scan, in our words as far as there are some.
+fn not_opened(error: ScanError, path: &Path) -> anyhow::Error {
+    match error {
+        ScanError::Io { error, .. } => Failure::file(path, error).into(),
+        ScanError::NoArchive(place) => Failure::NoArchive(place).into(),
+        other => other.into(),
+    }
+}
+
 /// Opens an image wherever it is.
 async fn opened(
     source: &ImageSource,
     reading: &ImageReading,
+    depth: Depth,
     setting: &Setting,
 ) -> anyhow::Result<Scan> {
+    let several =
+        source.archive.is_some() || source.oci_layout.is_some() || source.registry.is_some();
+    if !several {
+        nothing_to_pick(reading)?;
+    }
     let mut options = options(reading, setting)?;
     options.lock_files = counts_lock_files(source, reading);
+    options.depth = depth;
     let wanted = reading.image.as_deref();
     if let Some(reference) = &source.reference {
         let image = engine::image(&*api(setting)?, reference, &options).await;
@@ -290,15 +334,12 @@ async fn opened(
     }
     if let Some(path) = &source.archive {
         if path == Path::new("-") {
-            return Ok(
-                open::archive(tokio::io::stdin(), "stdin", wanted, Vec::new(), &options).await?
-            );
+            let stdin = tokio::io::stdin();
+            let archive = open::archive(stdin, "stdin", wanted, Vec::new(), &options).await;
+            return archive.map_err(|error| not_opened(error, path));
         }
         let archive = open::archive_file(path, wanted, &options).await;
-        return archive.map_err(|error| match error {
-            ScanError::Io { source, .. } => Failure::file(path, source).into(),
-            other => other.into(),
-        });
+        return archive.map_err(|error| not_opened(error, path));
     }
     if let Some(path) = &source.oci_layout {
         let layout = Layout::open(path)?;
@@ -309,7 +350,7 @@ async fn opened(
         return Ok(pull::scan(&registry, reference, wanted, &options).await?);
     }
     if let Some(path) = &source.rootfs {
-        return Ok(open::folder(path, &options).await?);
+        return open::folder(path, &options).await.map_err(|error| not_opened(error, path));
     }
     let path = source.sbom.as_deref().unwrap_or(Path::new("-"));
     let mut scan =

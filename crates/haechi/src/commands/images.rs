@@ -11,6 +11,7 @@ use haechi_core::verdict::{ImageReport, Safety};
 use haechi_examine::{Examiner, engine, mark};
 use haechi_facts::engine::http::HttpApi;
 use haechi_facts::engine::{Api, Call};
+use haechi_image::assemble::is_name;
 use haechi_image::open::Options;
 use haechi_vulns::db::{Database, Freshness};
 use jiff::Timestamp;
@@ -24,6 +25,9 @@ use crate::{exit, output};
 
 /// Images that are read at the same time: a worker uses up to two processors.
 const CONCURRENCY: usize = 2;
+
+/// Digits of a shortened id: as many as engines show.
+const ID_MIN: usize = 12;
 
 /// An examiner with the database and the policy in force.
 pub fn examiner(setting: &Setting, policy: &Loaded) -> anyhow::Result<Examiner> {
@@ -42,6 +46,13 @@ struct Listed {
     id: String,
     tags: Vec<String>,
     containers: Vec<String>,
+}
+
+impl Listed {
+    /// Whether a reference names it, by one of its tags or by its id.
+    fn is(&self, reference: &str) -> bool {
+        is_id(&self.id, reference) || self.tags.iter().any(|tag| is_name(tag, reference))
+    }
 }
 
 async fn listed(api: &HttpApi) -> anyhow::Result<Vec<Listed>> {
@@ -135,7 +146,7 @@ pub async fn examine(
     setting: &Setting,
 ) -> anyhow::Result<()> {
     let examiner = examiner(setting, policy)?;
-    let options = image::options(reading, setting)?;
+    let options = image::engine_options(reading, setting)?;
     if let Some(images) = &snapshot.images {
         let wanted = images
             .iter()
@@ -172,7 +183,7 @@ pub async fn examine(
 pub async fn list(args: &ImageList, setting: &Setting) -> anyhow::Result<u8> {
     let policy = setting.policy()?;
     let examiner = examiner(setting, &policy)?;
-    let options = image::options(&args.reading, setting)?;
+    let options = image::engine_options(&args.reading, setting)?;
     let api = image::api(setting)?;
     let reports = judged(&api, listed(&api).await?, &examiner, &options, setting).await?;
     let mut layout = setting.layout();
@@ -187,7 +198,7 @@ pub async fn list(args: &ImageList, setting: &Setting) -> anyhow::Result<u8> {
 pub async fn mark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
     let policy = setting.policy()?;
     let examiner = examiner(setting, &policy)?;
-    let options = image::options(&args.reading, setting)?;
+    let options = image::engine_options(&args.reading, setting)?;
     let api = image::api(setting)?;
     let mut wanted = listed(&api).await?;
     let named = names(&wanted);
@@ -205,7 +216,7 @@ pub async fn mark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
             continue;
         }
         let why = reasons(report, setting);
-        for tag in subject.tags.iter().filter(|tag| is_chosen(tag, &args.references)) {
+        for tag in subject.tags.iter().filter(|tag| is_chosen(&subject.id, tag, &args.references)) {
             match mark::mark(&subject.id, tag)
                 .and_then(|step| mark::free(step, |to| named.get(to).cloned()))
             {
@@ -225,13 +236,14 @@ pub async fn unmark(args: &ImageMark, setting: &Setting) -> anyhow::Result<u8> {
     let api = image::api(setting)?;
     let mut wanted = listed(&api).await?;
     let named = names(&wanted);
-    chosen(&mut wanted, &args.references)?;
+    let references = marked(&wanted, &args.references, setting);
+    chosen(&mut wanted, &references)?;
     // Without a name, only marks that were set here: `-unsafe` may be somebody's own word.
     let set = super::store(setting).await?.marks().await.map_err(super::store_failure)?;
     let ours = |id: &str, tag: &str| set.iter().any(|mark| mark.image == id && mark.after == tag);
     let (mut steps, mut refused) = (Vec::new(), false);
     for image in &wanted {
-        for tag in image.tags.iter().filter(|tag| is_chosen(tag, &args.references)) {
+        for tag in image.tags.iter().filter(|tag| is_chosen(&image.id, tag, &references)) {
             let Ok(step) = mark::unmark(&image.id, tag) else { continue };
             if args.references.is_empty() && !ours(&image.id, tag) {
                 setting.note("unmark-foreign", &[("image", tag)]);
@@ -273,23 +285,50 @@ fn names(images: &[Listed]) -> BTreeMap<String, String> {
 /// Keeps the images that references name; all if none is given.
 fn chosen(images: &mut Vec<Listed>, references: &[String]) -> anyhow::Result<()> {
     for reference in references {
-        if !images.iter().any(|i| i.tags.iter().any(|tag| is_same(tag, reference))) {
+        if !images.iter().any(|image| image.is(reference)) {
             return Err(Failure::NoSuchImage(reference.clone()).into());
         }
     }
     if !references.is_empty() {
-        images.retain(|i| i.tags.iter().any(|tag| is_chosen(tag, references)));
+        images.retain(|image| references.iter().any(|reference| image.is(reference)));
     }
     Ok(())
 }
 
-fn is_chosen(tag: &str, references: &[String]) -> bool {
-    references.is_empty() || references.iter().any(|reference| is_same(tag, reference))
+/// Whether references name this tag of an image, or the image by its id.
+fn is_chosen(id: &str, tag: &str, references: &[String]) -> bool {
+    references.is_empty()
+        || references.iter().any(|reference| is_id(id, reference) || is_name(tag, reference))
 }
 
-/// A reference without a tag means `latest`.
-fn is_same(tag: &str, reference: &str) -> bool {
-    tag == reference || tag.strip_suffix(":latest") == Some(reference)
+/// Whether a reference is an image's id, whole or as engines shorten it: at least twelve digits.
+fn is_id(id: &str, reference: &str) -> bool {
+    let digits = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
+    let (id, reference) = (digits(id), digits(reference));
+    reference.len() >= ID_MIN && id.starts_with(&reference)
+}
+
+/// References to unmark. Whoever names `web:1` means `web:1-unsafe`, if only that is there; if both are, the mark is
+/// that of another image and has to be named.
+fn marked(images: &[Listed], references: &[String], setting: &Setting) -> Vec<String> {
+    let is_there = |reference: &str| images.iter().any(|image| image.is(reference));
+    let each = |reference: &String| {
+        let tagged = if reference.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+            reference.clone()
+        } else {
+            format!("{reference}:latest")
+        };
+        let marked = format!("{tagged}{}", mark::SUFFIX);
+        match (is_there(reference), is_there(&marked)) {
+            (false, true) => return marked,
+            (true, true) => {
+                setting.note("unmark-other", &[("image", reference), ("marked", &marked)]);
+            }
+            _ => {}
+        }
+        reference.clone()
+    };
+    references.iter().map(each).collect()
 }
 
 /// Does the steps, or says what would be done.
@@ -327,4 +366,40 @@ async fn done(
         setting.note("mark-dry", &[]);
     }
     Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    fn image(id: &str, tags: &[&str]) -> Listed {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        Listed { id: format!("sha256:{}", id.repeat(64)), tags, containers: Vec::new() }
+    }
+
+    #[test]
+    fn an_image_is_named_by_tag_long_name_or_id() {
+        let web = image("a", &["web:1"]);
+        for name in ["web:1", "docker.io/library/web:1", "aaaaaaaaaaaa", "sha256:aaaaaaaaaaaa"] {
+            assert!(web.is(name), "{name}");
+        }
+        for name in ["web", "web:2", "aaaa", "bbbbbbbbbbbb", "example.com/web:1"] {
+            assert!(!web.is(name), "{name}");
+        }
+        let mut images = vec![web, image("b", &["b:latest"])];
+        assert!(chosen(&mut images, &["nosuch".into()]).is_err());
+        chosen(&mut images, &["b".into()]).unwrap();
+        assert_eq!(images.len(), 1);
+    }
+
+    #[test]
+    fn unmark_takes_the_plain_name_where_it_can_mean_nothing_else() {
+        let setting = Setting::of(&Cli::parse_from(["haechi", "--quiet", "db", "status"]).global);
+        let images = [image("a", &["web:1-unsafe", "db:1-unsafe"]), image("b", &["db:1"])];
+        let asked = ["web:1".to_owned(), "db:1".to_owned(), "web:1-unsafe".to_owned()];
+        assert_eq!(marked(&images, &asked, &setting), ["web:1-unsafe", "db:1", "web:1-unsafe"]);
+    }
 }

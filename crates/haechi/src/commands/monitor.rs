@@ -1,20 +1,21 @@
-//! `haechi monitor`: what the kernel sees of containers, judged by rules, line by line.
+//! `haechi monitor`: what the kernel sees of containers, judged by rules, answered as the policy says, line by line.
 //!
-//! One thread reads the kernel's rings; here its records are judged in their order, and the engine is asked for the
-//! names of containers meanwhile.
+//! Gathers rules, policy, store and engine for [`haechi_monitor::watch`], and writes what that shows.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use haechi_core::alert::Alert;
-use haechi_facts::engine::api::{Api, Call};
-use haechi_monitor::{Clock, Container, Monitor, Watched, fields, running};
-use haechi_rules::{Rules, State};
-use haechi_sensor::{Options, Record, Sensor};
-use jiff::Timestamp;
+use haechi_core::policy::MonitorPolicy;
+use haechi_core::response::{Action, Outcome};
+use haechi_facts::engine::http::HttpApi;
+use haechi_facts::root::Root;
+use haechi_monitor::watch::{Connect, Setup, Shown, watch};
+use haechi_monitor::{fields, judge};
+use haechi_rules::{Loaded, Rules, State};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::args::{AlertFormat, Monitor as Args};
@@ -25,169 +26,202 @@ use crate::setting::{Setting, read_trusted, trusted};
 const RULES_SIZE_MAX: u64 = 4 << 20;
 /// The site's own rules.
 const SITE_RULES: &str = "/etc/haechi/rules.d";
-/// Records that may wait to be judged; the reading thread then waits, and the kernel counts what it loses.
-const WAITING: usize = 65_536;
-/// How often it is looked for events that waited long enough for their container's name.
-const TICK: Duration = Duration::from_millis(100);
-/// How long the reading thread waits for records before it looks whether it is to end.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How often it is looked whether rules or the policy changed.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long the engine has for an answer.
+const ENGINE: Duration = Duration::from_secs(10);
 
 pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
-    let files = files(args)?;
-    let loaded = Rules::load(&files, &fields::Fields);
-    for problem in &loaded.problems {
-        setting.note("rule-problem", &[("problem", &problem.to_string())]);
-    }
+    // Tasks outlive this function's borrow.
+    let setting = &Arc::new(setting.clone());
+    let loaded = load(args, setting)?;
     if loaded.refused() {
         return Ok(exit::COULD_NOT_VERIFY);
     }
     if args.list_rules {
-        crate::output::stdout(|out| {
-            for rule in loaded.rules.list() {
-                let priority = rule.priority.to_string();
-                let state = match &rule.state {
-                    State::Runs => "runs".to_owned(),
-                    State::Disabled => "disabled".to_owned(),
-                    State::LeftOut(why) => format!("does not run: {why}"),
-                };
-                writeln!(out, "{priority:<13}  {}  ({state})", rule.name)?;
-            }
-            Ok(())
-        })?;
-        return Ok(exit::CLEAN);
+        return list(&loaded);
     }
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let mut monitor = Monitor::new(loaded.rules, clock(), host);
-    for process in running::processes(Path::new("/proc")) {
-        monitor.tree.seed(process);
+    let policy = policy(args, setting)?;
+    if args.respond && policy.responses.is_empty() && policy.denied_programs.is_empty() {
+        setting.note("monitor-no-responses", &[]);
     }
-    let watched = Watched::embedded()?;
-    let (sensor, abilities) = Sensor::load(&Options {
-        watch_names: watched.names,
-        watch_folders: watched.folders,
-        ..Options::default()
-    })?;
-    for ability in &abilities {
-        if let Some(why) = &ability.missing {
-            let values = [("name", ability.name), ("gives", ability.gives), ("why", why)];
-            setting.note("monitor-lacks", &values);
-        }
-    }
-    let ended = Arc::new(AtomicBool::new(false));
-    let (sender, mut records) = mpsc::channel(WAITING);
-    let reader = {
-        let ended = Arc::clone(&ended);
-        std::thread::spawn(move || read(sensor, &sender, &ended))
+    let store = if args.no_store { None } else { Some(super::store(setting).await?) };
+    let (renew, renewed) = mpsc::channel(1);
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let rules = loaded.rules;
+    let count = rules.running().len().to_string();
+    let setup = Setup {
+        rules,
+        policy,
+        respond: args.respond,
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        own: own_container(),
+        engine: connect(setting),
+        store,
+        renewed,
+        show: show(args.format, setting, stop),
+        counts: Arc::new(judge::Counts::default()),
+        events: args.events && args.format == AlertFormat::Json,
     };
-    let (ask, mut asked) = mpsc::unbounded_channel::<String>();
-    let (tell, mut told) = mpsc::unbounded_channel::<Container>();
-    let api = super::image::api(setting).ok();
-    let asking = tokio::spawn(async move {
-        while let Some(id) = asked.recv().await {
-            let Some(api) = &api else { continue };
-            if let Ok(answer) = api.ask(Call::Container(&id)).await {
-                let _ = tell.send(Container::from_inspect(&answer));
+    let renewing = tokio::spawn(renew_rules(args.clone(), Arc::clone(setting), renew));
+    let seconds = args.seconds;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let end = async move {
+        let time = async {
+            match seconds {
+                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                None => std::future::pending().await,
             }
-        }
-    });
-    setting.note("monitor-began", &[("rules", &monitor.rules().running().len().to_string())]);
-    let end = async {
-        match args.seconds {
-            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-            None => drop(tokio::signal::ctrl_c().await),
-        }
-    };
-    tokio::pin!(end);
-    let mut alerts = 0_u64;
-    let mut lost = 0_u64;
-    let mut tick = tokio::time::interval(TICK);
-    loop {
-        let mut found = Vec::new();
+        };
         tokio::select! {
-            () = &mut end => break,
-            Some(container) = told.recv() => found = monitor.learn(&container),
-            _ = tick.tick() => found = monitor.tick(Instant::now()),
-            record = records.recv() => match record {
-                None => break,
-                Some(Record::New { cgroup, container, .. }) => {
-                    monitor.containers.begin(cgroup, &container, 0);
-                    let _ = ask.send(container);
-                }
-                Some(Record::Gone { cgroup, losses, .. }) => {
-                    lost += losses.lost;
-                    monitor.containers.end(cgroup);
-                }
-                Some(Record::Event(seen)) => {
-                    if args.events && args.format == AlertFormat::Json {
-                        crate::output::stdout(|out| line(&seen.event, out))?;
-                    }
-                    found = monitor.see(seen.event, Instant::now());
-                }
-            },
+            () = time => {}
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated.recv() => {}
+            // Nobody reads what is shown any more.
+            _ = stopped => {}
         }
-        alerts += show(&found, args.format)?;
+    };
+    let ready = |abilities: &[haechi_sensor::Ability], tier| {
+        for ability in abilities {
+            if let Some(why) = &ability.missing {
+                let values = [("name", ability.name), ("gives", ability.gives), ("why", why)];
+                setting.note("monitor-lacks", &values);
+            }
+        }
+        if let Some(key) = match tier {
+            haechi_sensor::Tier::Lsm => Some("monitor-denies-lsm"),
+            haechi_sensor::Tier::Fanotify => Some("monitor-denies-fanotify"),
+            haechi_sensor::Tier::None => None,
+        } {
+            setting.note(key, &[]);
+        }
+        setting.note("monitor-began", &[("rules", &count)]);
+    };
+    let summary = watch(setup, ready, end).await;
+    renewing.abort();
+    let summary = summary?;
+    let (alerts, lost) = (summary.alerts.to_string(), summary.lost.to_string());
+    let values = [("alerts", &*alerts), ("lost", &*lost)];
+    setting.note(if summary.lost > 0 { "monitor-lost" } else { "monitor-ended" }, &values);
+    for (count, key) in
+        [(summary.suppressed, "monitor-suppressed"), (summary.unkept, "monitor-unkept")]
+    {
+        if count > 0 {
+            setting.note(key, &[("count", &count.to_string())]);
+        }
     }
-    alerts += show(&monitor.rest(), args.format)?;
-    ended.store(true, Ordering::Relaxed);
-    drop(records);
-    asking.abort();
-    let more = tokio::task::spawn_blocking(move || reader.join()).await?;
-    lost +=
-        more.map_err(|_| anyhow::anyhow!("the thread that reads the kernel's rings failed"))??;
-    let values = [("alerts", &*alerts.to_string()), ("lost", &*lost.to_string())];
-    setting.note(if lost > 0 { "monitor-lost" } else { "monitor-ended" }, &values);
-    Ok(if alerts > 0 {
+    Ok(if summary.alerts > 0 {
         exit::FINDINGS
-    } else if lost > 0 {
+    } else if summary.lost > 0 {
         exit::COULD_NOT_VERIFY
     } else {
         exit::CLEAN
     })
 }
 
-/// Reads until it is to end; how many events were lost of containers that still run.
-fn read(
-    mut sensor: Sensor,
-    sender: &mpsc::Sender<Record>,
-    ended: &AtomicBool,
-) -> Result<u64, haechi_sensor::SensorError> {
-    while !ended.load(Ordering::Relaxed) {
-        sensor.next_batch(PATIENCE, &mut |record| {
-            // Nobody takes them any more: this is the end.
-            let _ = sender.blocking_send(record);
-        })?;
+/// Reads the rules and says what is wrong with them.
+fn load(args: &Args, setting: &Setting) -> anyhow::Result<Loaded> {
+    let loaded = Rules::load(&files(args)?, &fields::Fields);
+    for problem in &loaded.problems {
+        setting.note("rule-problem", &[("problem", &problem.to_string())]);
     }
-    // What belongs to no container is lost all the same: a container that was not noticed, a record that was not understood.
-    let missed = sensor.missed()?;
-    let lost: u64 = sensor.losses()?.values().map(|losses| losses.lost).sum();
-    Ok(lost + missed.life + missed.groups + missed.unread)
+    Ok(loaded)
 }
 
-/// The moment at which the machine started.
-fn clock() -> Clock {
-    let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let nanoseconds = i64::from(since.tv_nsec as i32);
-    let since =
-        jiff::SignedDuration::new(since.tv_sec, 0) + jiff::SignedDuration::from_nanos(nanoseconds);
-    let now = Timestamp::now();
-    Clock { started: now.checked_sub(since).unwrap_or(now) }
+fn policy(args: &Args, setting: &Setting) -> anyhow::Result<MonitorPolicy> {
+    let mut policy = setting.policy()?.policy.monitor;
+    policy.dry_run |= args.dry_run;
+    Ok(policy)
 }
 
-/// All files of rules, in the order in which they are read.
-fn files(args: &Args) -> anyhow::Result<Vec<(String, String)>> {
-    let mut paths: Vec<PathBuf> = Vec::new();
-    let mut files = Vec::new();
-    if !args.only_rules {
-        let (name, text) = haechi_monitor::RULES;
-        files.push((name.to_owned(), text.to_owned()));
-        if Path::new(SITE_RULES).is_dir() {
-            paths.push(SITE_RULES.into());
+fn list(loaded: &Loaded) -> anyhow::Result<u8> {
+    crate::output::stdout(|out| {
+        for rule in loaded.rules.list() {
+            let priority = rule.priority.to_string();
+            let state = match &rule.state {
+                State::Runs => "runs".to_owned(),
+                State::Disabled => "disabled".to_owned(),
+                State::LeftOut(why) => format!("does not run: {why}"),
+            };
+            writeln!(out, "{priority:<13}  {}  ({state})", rule.name)?;
+        }
+        Ok(())
+    })?;
+    Ok(exit::CLEAN)
+}
+
+/// Reads rules and policy again when one of their files changed, or on SIGHUP; what is wrong is told and not used.
+async fn renew_rules(
+    args: Args,
+    setting: Arc<Setting>,
+    renew: mpsc::Sender<(Rules, MonitorPolicy)>,
+) -> anyhow::Result<()> {
+    let mut asked = signal(SignalKind::hangup())?;
+    let mut known = stamps(&args, &setting);
+    loop {
+        let by_hand = tokio::select! {
+            _ = asked.recv() => true,
+            () = tokio::time::sleep(LOOK) => false,
+        };
+        let now = stamps(&args, &setting);
+        if !by_hand && now == known {
+            continue;
+        }
+        known = now;
+        match load(&args, &setting).and_then(|loaded| Ok((loaded, policy(&args, &setting)?))) {
+            Ok((loaded, policy)) if !loaded.refused() => {
+                let count = loaded.rules.running().len().to_string();
+                renew.send((loaded.rules, policy)).await?;
+                setting.note("monitor-renewed", &[("rules", &count)]);
+            }
+            Ok(_) => setting.note("monitor-kept", &[]),
+            Err(error) => {
+                setting.complain(&error);
+                setting.note("monitor-kept", &[]);
+            }
         }
     }
-    paths.extend(args.rules.iter().cloned());
-    for path in paths {
+}
+
+/// Which files there are, how large, and when they were changed.
+fn stamps(args: &Args, setting: &Setting) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let mut paths = paths(args).unwrap_or_default();
+    paths.extend(setting.policy_file());
+    let stamp = |path: PathBuf| {
+        let meta = std::fs::metadata(&path).ok();
+        let size = meta.as_ref().map_or(0, std::fs::Metadata::len);
+        (path, size, meta.and_then(|meta| meta.modified().ok()))
+    };
+    paths.into_iter().map(stamp).collect()
+}
+
+/// Makes connections to the engine, as often as wanted.
+fn connect(setting: &Arc<Setting>) -> Connect {
+    let setting = Arc::clone(setting);
+    Arc::new(move || {
+        let root = Root::new(&setting.root);
+        HttpApi::connect(setting.host.as_deref(), &root, ENGINE).ok().map(HttpApi::lasting)
+    })
+}
+
+/// The container that this process runs in, if it runs in one.
+fn own_container() -> Option<String> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    path.split('/').find_map(haechi_sensor::container_id).map(str::to_owned)
+}
+
+/// The files of rules that are on disk, in the order in which they are read.
+fn paths(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
+    let mut given: Vec<PathBuf> = Vec::new();
+    if !args.only_rules && Path::new(SITE_RULES).is_dir() {
+        given.push(SITE_RULES.into());
+    }
+    given.extend(args.rules.iter().cloned());
+    let mut paths = Vec::new();
+    for path in given {
         if !path.is_dir() {
-            files.push((path.display().to_string(), read_trusted(&path, RULES_SIZE_MAX)?));
+            paths.push(path);
             continue;
         }
         trusted(&path, &std::fs::metadata(&path)?)?;
@@ -199,11 +233,52 @@ fn files(args: &Args) -> anyhow::Result<Vec<(String, String)>> {
             }
         }
         inside.sort();
-        for path in inside {
-            files.push((path.display().to_string(), read_trusted(&path, RULES_SIZE_MAX)?));
-        }
+        paths.extend(inside);
+    }
+    Ok(paths)
+}
+
+/// All files of rules, in the order in which they are read.
+fn files(args: &Args) -> anyhow::Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    if !args.only_rules {
+        let (name, text) = haechi_monitor::RULES;
+        files.push((name.to_owned(), text.to_owned()));
+    }
+    for path in paths(args)? {
+        files.push((path.display().to_string(), read_trusted(&path, RULES_SIZE_MAX)?));
     }
     Ok(files)
+}
+
+/// Writes what is shown; `stop` when nobody reads it.
+fn show(
+    format: AlertFormat,
+    setting: &Arc<Setting>,
+    stop: tokio::sync::oneshot::Sender<()>,
+) -> Box<dyn FnMut(Shown<'_>) + Send> {
+    let setting = Arc::clone(setting);
+    let mut stop = Some(stop);
+    Box::new(move |shown| {
+        let written = crate::output::stdout(|out| match (shown, format) {
+            (Shown::Alert(alert, kept), AlertFormat::Text) => {
+                text(alert, out)?;
+                if !kept {
+                    setting.note("monitor-not-kept", &[]);
+                }
+                Ok(())
+            }
+            (Shown::Alert(alert, _), AlertFormat::Json) => line(alert, out),
+            (Shown::Action(action), AlertFormat::Text) => action_text(action, out),
+            (Shown::Action(action), AlertFormat::Json) => line(action, out),
+            (Shown::Event(event), _) => line(event, out),
+        });
+        if written.is_err()
+            && let Some(stop) = stop.take()
+        {
+            let _ = stop.send(());
+        }
+    })
 }
 
 fn line(value: &impl serde::Serialize, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -211,25 +286,31 @@ fn line(value: &impl serde::Serialize, out: &mut dyn Write) -> anyhow::Result<()
     Ok(writeln!(out)?)
 }
 
-/// Writes alerts; how many they are.
-fn show(alerts: &[Alert], format: AlertFormat) -> anyhow::Result<u64> {
-    if alerts.is_empty() {
-        return Ok(0);
+fn name(container: &haechi_core::alert::AlertContainer) -> &str {
+    match container.name.as_str() {
+        "" => container.id.get(..12).unwrap_or_default(),
+        name => name,
     }
-    crate::output::stdout(|out| alerts.iter().try_for_each(|alert| one(alert, format, out)))?;
-    Ok(alerts.len() as u64)
 }
 
-fn one(alert: &Alert, format: AlertFormat, out: &mut dyn Write) -> anyhow::Result<()> {
-    if format == AlertFormat::Json {
-        return line(alert, out);
-    }
+fn text(alert: &Alert, out: &mut dyn Write) -> anyhow::Result<()> {
     let at = alert.at.strftime("%H:%M:%S%.3f");
-    let name = if alert.container.name.is_empty() {
-        alert.container.id.get(..12).unwrap_or_default()
-    } else {
-        &alert.container.name
-    };
     let priority = alert.priority.name();
+    let name = name(&alert.container);
     Ok(writeln!(out, "{at}  {priority:<13}  {name}  {}: {}", alert.rule, alert.text)?)
+}
+
+fn action_text(action: &Action, out: &mut dyn Write) -> anyhow::Result<()> {
+    let at = action.at.strftime("%H:%M:%S%.3f");
+    let outcome = match &action.outcome {
+        Outcome::Failed(why) => format!("failed: {why}"),
+        Outcome::Withheld(why) => format!("withheld: {why:?}").to_lowercase(),
+        Outcome::DryRun => "dry run".to_owned(),
+        other => other.name().to_owned(),
+    };
+    let milliseconds = |us: Option<u64>| us.map(|us| format!(" {}.{:03} ms", us / 1000, us % 1000));
+    let stopped = milliseconds(action.speed.stopped_us).unwrap_or_default();
+    let response = action.response.name();
+    let name = name(&action.container);
+    Ok(writeln!(out, "{at}  → {response:<11}  {name}  {outcome}{stopped} ({})", action.rule)?)
 }

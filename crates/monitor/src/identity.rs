@@ -1,0 +1,131 @@
+//! What a program is, from its content: a server under another name is still that server.
+//!
+//! Reads a program's file once and looks for texts that only that program has (`rules/programs.yaml`). It is asked about
+//! programs that run; it does not say that a program is harmless, only that it is none of those that are listed.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use aho_corasick::AhoCorasick;
+use serde::Deserialize;
+
+/// Bytes of a program that are searched: the largest that is listed has some ten million.
+const BYTES_MAX: u64 = 64 << 20;
+/// Programs that are remembered.
+const KNOWN_MAX: usize = 100_000;
+
+/// A program and the texts by which it is known.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    /// What it is called in rules.
+    program: String,
+    /// All of these are in it.
+    texts: Vec<String>,
+}
+
+/// A file that cannot change without this changing: its inode, size, and the time that nobody can set (`ctime`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+/// Tells programs by their content.
+#[derive(Debug)]
+pub struct Identities {
+    listed: Vec<Listed>,
+    /// The texts of all, and for each which program it is of.
+    search: AhoCorasick,
+    owners: Vec<usize>,
+    known: HashMap<Key, Option<usize>>,
+}
+
+/// The list is broken. A test rules that out for ours.
+#[derive(Debug, thiserror::Error)]
+#[error("list of programs: {0}")]
+pub struct BadList(String);
+
+impl Identities {
+    /// Our own list.
+    ///
+    /// # Errors
+    /// It is broken.
+    pub fn embedded() -> Result<Self, BadList> {
+        Self::new(include_str!("../../../rules/programs.yaml"))
+    }
+
+    fn new(list: &str) -> Result<Self, BadList> {
+        let listed: Vec<Listed> =
+            serde_norway::from_str(list).map_err(|error| BadList(error.to_string()))?;
+        let owners = listed.iter().enumerate();
+        let owners = owners.flat_map(|(at, one)| one.texts.iter().map(move |_| at)).collect();
+        let texts = listed.iter().flat_map(|one| &one.texts);
+        let search = AhoCorasick::new(texts).map_err(|error| BadList(error.to_string()))?;
+        Ok(Self { listed, search, owners, known: HashMap::new() })
+    }
+
+    /// What the program of a process is; `None` if it is none of the list or cannot be read any more.
+    pub fn of(&mut self, proc: &Path, pid: u32) -> Option<&str> {
+        let file = File::open(proc.join(pid.to_string()).join("exe")).ok()?;
+        let at = self.of_file(file)?;
+        self.listed.get(at).map(|one| one.program.as_str())
+    }
+
+    fn of_file(&mut self, file: File) -> Option<usize> {
+        let meta = file.metadata().ok()?;
+        let changed = (meta.ctime(), meta.ctime_nsec());
+        let key = Key { inode: meta.ino(), size: meta.size(), changed };
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let found = self.search(file.take(BYTES_MAX))?;
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(key, found);
+        found
+    }
+
+    /// Which program bytes are; `None` if they cannot be read.
+    fn search(&self, bytes: impl Read) -> Option<Option<usize>> {
+        let mut seen = vec![false; self.owners.len()];
+        for found in self.search.stream_find_iter(bytes) {
+            *seen.get_mut(found.ok()?.pattern().as_usize())? = true;
+        }
+        let all = |at: usize| {
+            self.owners.iter().zip(&seen).filter(|(owner, _)| **owner == at).all(|(_, seen)| *seen)
+        };
+        Some((0..self.listed.len()).find(|at| all(*at)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_texts_of_a_program_must_be_there() {
+        let list = "[{program: a, texts: [one, two]}, {program: b, texts: [two]}]";
+        let found = Identities::new(list).unwrap();
+        let name =
+            |bytes: &[u8]| found.search(bytes).unwrap().map(|at| found.listed[at].program.clone());
+        assert_eq!(name(b"..one..two").as_deref(), Some("a"));
+        assert_eq!(name(b"..two..").as_deref(), Some("b"));
+        assert_eq!(name(b"..one.."), None);
+    }
+
+    #[test]
+    fn our_list_is_good_and_this_process_is_not_in_it() {
+        let mut found = Identities::embedded().unwrap();
+        assert!(found.listed.len() >= 5);
+        for _ in 0..2 {
+            // A unit test holds the list's own texts; what is asked about is another program.
+            assert_eq!(found.of(Path::new("/proc"), 1), None);
+        }
+    }
+}

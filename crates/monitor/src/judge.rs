@@ -1,0 +1,365 @@
+//! The thread that reads the kernel's rings, judges each event, and acts at once where the policy says so.
+//!
+//! It never waits for the engine, the store or a reader of alerts: what takes longer than a signal goes on in
+//! [`crate::watch`]. A program that the kernel held is let go on here, unless something is done about it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use haechi_core::alert::Alert;
+use haechi_core::event::{Action as Did, Event};
+use haechi_core::policy::MonitorPolicy;
+use haechi_core::response::{Action, Outcome, Response};
+use haechi_rules::Rules;
+use haechi_sensor::{Losses, Record, Sensor, SensorError};
+use tokio::sync::mpsc as told;
+
+use crate::container::Container;
+use crate::hands::{Hands, Signal};
+use crate::monitor::{Judged, Monitor};
+use crate::respond::Responder;
+use crate::throttle::Throttle;
+
+/// How long the thread waits for records before it looks at its orders.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long it waits for a frozen container to stand still.
+const STILL: Duration = Duration::from_millis(2);
+
+/// What the thread is told.
+pub enum Order {
+    /// What the engine says about a container.
+    Learn(Box<Container>),
+    /// Other rules and another policy from now on.
+    Use(Box<Rules>, Box<MonitorPolicy>),
+    /// What the program of an event was found to be.
+    Identified(Box<Event>, String),
+    /// An event that somebody else saw: what a monitor before this one held.
+    Judge(Box<Event>),
+    /// Tell the losses of all containers.
+    Losses,
+    /// Let all go on that is held, and end.
+    End,
+}
+
+/// What the thread tells.
+pub enum Told {
+    /// A rule matched; with what was done, or withheld.
+    Alert(Box<Alert>, Option<Box<Begun>>),
+    /// A container is there.
+    Came {
+        /// Control group.
+        cgroup: u64,
+        /// Full id.
+        container: String,
+        /// Path of its control group.
+        path: String,
+        /// Whether it was there when the monitor began.
+        before: bool,
+    },
+    /// A container is gone.
+    Went {
+        /// Control group.
+        cgroup: u64,
+        /// What was lost of it.
+        losses: Losses,
+    },
+    /// An event, if all are told.
+    Event(Box<Event>),
+    /// A program whose content should be looked at.
+    Identify(Box<Event>),
+    /// Losses of each control group.
+    Losses(std::collections::BTreeMap<u64, Losses>),
+}
+
+/// An action that was begun, and what is needed to go on with it.
+pub struct Begun {
+    /// The action.
+    pub action: Action,
+    /// Path of the container's control group.
+    pub group: String,
+    /// The program that did it, if it is held: its id and start.
+    pub held: Option<(u32, u64)>,
+    /// When the event was, in nanoseconds since the machine started.
+    pub at: u64,
+}
+
+/// What the monitor counts of itself.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Events that were judged.
+    pub events: AtomicU64,
+    /// Alerts.
+    pub alerts: AtomicU64,
+    /// Alerts of which there were too many of one kind, or for which there was no room.
+    pub suppressed: AtomicU64,
+    /// Programs that were held.
+    pub held: AtomicU64,
+    /// Nanoseconds from the last alert's event until it was judged.
+    pub latency_ns: AtomicU64,
+}
+
+/// The thread's state.
+pub struct Judge {
+    /// The kernel's side.
+    pub sensor: Sensor,
+    /// What is known, and the rules.
+    pub monitor: Monitor,
+    /// What is done.
+    pub responder: Responder,
+    /// Does it.
+    pub hands: Hands,
+    /// Orders.
+    pub orders: mpsc::Receiver<Order>,
+    /// Where it tells.
+    pub told: told::Sender<Told>,
+    /// What is counted.
+    pub counts: Arc<Counts>,
+    /// Keeps one rule from drowning all others.
+    pub throttle: Throttle,
+    /// Programs that are held: id and start.
+    pub held: HashMap<u32, u64>,
+    /// Whether all events are told.
+    pub events: bool,
+}
+
+/// What was lost when it ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Events that were lost, of whatever container.
+    pub lost: u64,
+}
+
+impl Judge {
+    /// Runs until it is told to end.
+    ///
+    /// # Errors
+    /// The kernel cannot be read any more.
+    pub fn run(mut self) -> Result<Ended, SensorError> {
+        self.hold()?;
+        let mut gone = 0;
+        let mut began = true;
+        let mut batch = Vec::new();
+        loop {
+            self.sensor.next_batch(PATIENCE, &mut |record| batch.push(record))?;
+            for record in batch.drain(..) {
+                gone += self.record(record, began);
+            }
+            began = false;
+            let judged = self.monitor.tick(Instant::now());
+            self.answer(judged);
+            loop {
+                match self.orders.try_recv() {
+                    Ok(Order::End) | Err(mpsc::TryRecvError::Disconnected) => {
+                        return self.end(gone);
+                    }
+                    Ok(order) => self.order(order)?,
+                    Err(mpsc::TryRecvError::Empty) => break,
+                }
+            }
+        }
+    }
+
+    fn end(mut self, gone: u64) -> Result<Ended, SensorError> {
+        // First no more are held, then those that are go on.
+        self.sensor.hold(&[])?;
+        let mut batch = Vec::new();
+        self.sensor.next_batch(Duration::ZERO, &mut |record| batch.push(record))?;
+        let mut gone = gone;
+        for record in batch {
+            gone += self.record(record, false);
+        }
+        let judged = self.monitor.rest();
+        self.answer(judged);
+        for (pid, started) in std::mem::take(&mut self.held) {
+            self.let_go(pid, started);
+        }
+        let missed = self.sensor.missed()?;
+        let present: u64 = self.sensor.losses()?.values().map(|losses| losses.lost).sum();
+        Ok(Ended { lost: gone + present + missed.life + missed.groups + missed.unread })
+    }
+
+    fn hold(&mut self) -> Result<(), SensorError> {
+        let names: Vec<String> =
+            self.responder.held_names(self.monitor.rules()).into_iter().collect();
+        self.sensor.hold(&names)
+    }
+
+    fn order(&mut self, order: Order) -> Result<(), SensorError> {
+        match order {
+            Order::Learn(container) => {
+                let judged = self.monitor.learn(&container);
+                self.answer(judged);
+            }
+            Order::Use(rules, policy) => {
+                self.monitor.use_rules(*rules);
+                self.responder.use_policy(*policy);
+                self.hold()?;
+            }
+            Order::Identified(event, program) => {
+                let judged = self.monitor.identified(&event, &program);
+                self.answer(vec![judged]);
+            }
+            Order::Judge(event) => {
+                let judged = self.monitor.see(*event, Instant::now());
+                self.answer(judged);
+            }
+            Order::Losses => {
+                let losses = self.sensor.losses()?;
+                self.tell(Told::Losses(losses));
+            }
+            Order::End => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a record; how much was lost of a container that is gone.
+    fn record(&mut self, record: Record, before: bool) -> u64 {
+        match record {
+            Record::New { cgroup, container, path, .. } => {
+                self.monitor.containers.begin(cgroup, &container, &path, 0);
+                self.tell(Told::Came { cgroup, container, path, before });
+                0
+            }
+            Record::Gone { cgroup, losses, .. } => {
+                self.monitor.containers.end(cgroup);
+                self.tell(Told::Went { cgroup, losses });
+                losses.lost
+            }
+            Record::Event(seen) => {
+                self.counts.events.fetch_add(1, Ordering::Relaxed);
+                let event = seen.event;
+                if self.events {
+                    self.tell(Told::Event(Box::new(event.clone())));
+                }
+                if let Did::Exec(exec) = &event.action {
+                    if exec.held {
+                        self.held.insert(event.process.pid, event.process.started);
+                        self.counts.held.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if self.monitor.wants_identity(&event) {
+                        self.tell(Told::Identify(Box::new(event.clone())));
+                    }
+                }
+                let judged = self.monitor.see(event, Instant::now());
+                self.answer(judged);
+                0
+            }
+        }
+    }
+
+    /// Acts on what was judged, and tells it.
+    fn answer(&mut self, judged: Vec<Judged>) {
+        for one in judged {
+            let mut kept = false;
+            for alert in one.alerts {
+                let begun = self.act(&alert).map(Box::new);
+                kept |= begun.as_ref().is_some_and(|begun| begun.held.is_some());
+                self.alert(alert, begun);
+            }
+            if kept {
+                self.held.remove(&one.pid);
+            } else if let Some(started) = self.held.remove(&one.pid) {
+                self.let_go(one.pid, started);
+            }
+        }
+    }
+
+    fn let_go(&self, pid: u32, started: u64) {
+        if let Err(error) = self.hands.signal(pid, started, Signal::CONT) {
+            tracing::warn!("process {pid} was held and cannot be continued: {error}");
+        }
+    }
+
+    /// Does what has to be done at once.
+    fn act(&mut self, alert: &Alert) -> Option<Begun> {
+        let mut action = self.responder.decide(alert, Instant::now())?;
+        let event = &alert.event;
+        let (pid, started) = (event.process.pid, event.process.started);
+        let held = self.held.get(&pid).map(|started| (pid, *started));
+        let group = self.monitor.containers.get(event.cgroup).map(|known| known.path.clone());
+        let group = group.unwrap_or_default();
+        action.speed.seen_us = since(event.at);
+        action.speed.before_first_instruction = held.is_some();
+        let acted = action.outcome == Outcome::Begun;
+        if acted {
+            let done = match action.response {
+                Response::Kill | Response::Deny => {
+                    self.hands.signal(pid, started, Signal::KILL).map(|there| {
+                        action.outcome = if there { Outcome::Done } else { gone() };
+                    })
+                }
+                Response::Pause | Response::Stop => self.hands.freeze(&group).map(|()| {
+                    self.hands.wait_frozen(&group, STILL);
+                }),
+                Response::Isolate | Response::Alert => Ok(()),
+            };
+            match done {
+                Ok(()) => action.speed.stopped_us = since(event.at),
+                // The engine may still do it: its answer decides.
+                Err(error) => tracing::warn!("{} of {group}: {error}", action.response.name()),
+            }
+        }
+        let held = held.filter(|_| acted && action.outcome == Outcome::Begun);
+        Some(Begun { action, group, held, at: event.at })
+    }
+
+    fn alert(&mut self, alert: Alert, begun: Option<Box<Begun>>) {
+        self.counts.alerts.fetch_add(1, Ordering::Relaxed);
+        if let Some(latency) = since(alert.event.at) {
+            self.counts.latency_ns.store(latency.saturating_mul(1000), Ordering::Relaxed);
+        }
+        if begun.is_some() {
+            self.tell(Told::Alert(Box::new(alert), begun));
+            return;
+        }
+        // Nobody may drown the others' alerts, nor make this thread wait.
+        let passed = self.throttle.passes(&alert.rule, &alert.container.id, Instant::now());
+        if !passed || self.told.try_send(Told::Alert(Box::new(alert), None)).is_err() {
+            self.counts.suppressed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells what must not be lost; it is little, and who takes it takes it quickly.
+    fn tell(&self, what: Told) {
+        // Nobody takes it any more: this is the end.
+        let _ = self.told.blocking_send(what);
+    }
+}
+
+/// Reads a program's content in a thread of its own, so that nobody waits for a disk.
+pub fn identify(asked: &mpsc::Receiver<Box<Event>>, orders: &mpsc::Sender<Order>) {
+    let mut identities = match crate::identity::Identities::embedded() {
+        Ok(identities) => identities,
+        Err(error) => {
+            tracing::error!("{error}");
+            return;
+        }
+    };
+    while let Ok(event) = asked.recv() {
+        let program = identities.of(Path::new("/proc"), event.process.pid).map(str::to_owned);
+        if let Some(program) = program
+            && orders.send(Order::Identified(event, program)).is_err()
+        {
+            return;
+        }
+    }
+}
+
+const fn gone() -> Outcome {
+    Outcome::Withheld(haechi_core::response::Withheld::Gone)
+}
+
+/// Microseconds since a moment of the machine's clock.
+pub fn since(at: u64) -> Option<u64> {
+    Some(now()?.checked_sub(at)? / 1000)
+}
+
+/// Nanoseconds since the machine started.
+pub fn now() -> Option<u64> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Some(u64::try_from(now.tv_sec).ok()? * 1_000_000_000 + u64::try_from(now.tv_nsec).ok()?)
+}

@@ -1,0 +1,158 @@
+//! Decides what is done about an alert: by the policy, within its budget, and never to what is protected.
+//!
+//! Pure: it does nothing itself, and the time is given to it.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use haechi_core::alert::Alert;
+use haechi_core::policy::MonitorPolicy;
+use haechi_core::response::{ACTION_SCHEMA, Action, Outcome, Response, Speed, Withheld};
+use haechi_rules::{Field, Needed, Rules};
+
+use crate::fields::{FIELDS, Id};
+
+/// The same response to the same container is not repeated within this time: one attack is many alerts.
+const REPEATED: Duration = Duration::from_secs(5);
+
+/// Decides responses.
+#[derive(Debug)]
+pub struct Responder {
+    policy: MonitorPolicy,
+    /// Whether anything is done at all.
+    on: bool,
+    /// The container that Haechi itself runs in.
+    own: Option<String>,
+    /// When responses were done, oldest first.
+    done: VecDeque<Instant>,
+    /// Last response to each container.
+    last: HashMap<(String, Response), Instant>,
+}
+
+impl Responder {
+    /// Without `on` every alert is only told.
+    pub fn new(policy: MonitorPolicy, on: bool, own: Option<String>) -> Self {
+        Self { policy, on, own, done: VecDeque::new(), last: HashMap::new() }
+    }
+
+    /// Another policy from now on; what was done counts on.
+    pub fn use_policy(&mut self, policy: MonitorPolicy) {
+        self.policy = policy;
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &MonitorPolicy {
+        &self.policy
+    }
+
+    /// What is to be done about an alert, or was withheld; `None` if it is only told.
+    pub fn decide(&mut self, alert: &Alert, now: Instant) -> Option<Action> {
+        let response = self.policy.response(alert);
+        if !self.on || response == Response::Alert {
+            return None;
+        }
+        let outcome = self.outcome(alert, response, now);
+        let minutes = self.policy.resume_minutes;
+        let lasts = matches!(response, Response::Pause | Response::Isolate);
+        let until = (minutes > 0 && lasts && outcome == Outcome::Begun)
+            .then(|| jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes));
+        Some(Action {
+            schema: ACTION_SCHEMA.into(),
+            at: jiff::Timestamp::now(),
+            response,
+            container: alert.container.clone(),
+            pid: match response {
+                Response::Kill | Response::Deny => alert.event.process.pid,
+                _ => 0,
+            },
+            rule: alert.rule.clone(),
+            cause: alert.text.clone(),
+            outcome,
+            speed: Speed::default(),
+            until,
+            evidence: None,
+        })
+    }
+
+    fn outcome(&mut self, alert: &Alert, response: Response, now: Instant) -> Outcome {
+        let container = &alert.container;
+        // A container without a name cannot be told from a protected one.
+        let unknown = container.name.is_empty() && !self.policy.protected.is_empty();
+        let own = self.own.as_ref().is_some_and(|own| *own == container.id);
+        if own || unknown || self.policy.protects(&container.name) {
+            return Outcome::Withheld(Withheld::Protected);
+        }
+        // Ending one process again is no repetition: it is another one.
+        let whole = !matches!(response, Response::Kill | Response::Deny);
+        let key = (container.id.clone(), response);
+        let recent = self.last.get(&key).is_some_and(|at| now.duration_since(*at) < REPEATED);
+        if whole && recent {
+            return Outcome::Withheld(Withheld::Repeated);
+        }
+        if self.policy.dry_run {
+            self.remember(key, now);
+            return Outcome::DryRun;
+        }
+        let minutes = u64::try_from(self.policy.actions_minutes).unwrap_or(1);
+        let window = Duration::from_secs(60 * minutes);
+        while self.done.front().is_some_and(|at| now.duration_since(*at) >= window) {
+            self.done.pop_front();
+        }
+        let most = usize::try_from(self.policy.actions_max).unwrap_or(0);
+        if self.done.len() >= most {
+            return Outcome::Withheld(Withheld::Budget);
+        }
+        self.done.push_back(now);
+        self.remember(key, now);
+        Outcome::Begun
+    }
+
+    fn remember(&mut self, key: (String, Response), now: Instant) {
+        self.last.retain(|_, at| now.duration_since(*at) < REPEATED);
+        self.last.insert(key, now);
+    }
+
+    /// Names of programs that the kernel is to hold until they are judged: those without which no rule that is answered
+    /// can be true for a started program.
+    pub fn held_names(&self, rules: &Rules) -> BTreeSet<String> {
+        if !self.on || self.policy.dry_run {
+            return BTreeSet::new();
+        }
+        self.names(rules, |response| response != Response::Alert)
+    }
+
+    /// Names of programs that are refused before they run.
+    pub fn denied_names(&self) -> BTreeSet<String> {
+        if !self.on || self.policy.dry_run {
+            return BTreeSet::new();
+        }
+        self.policy.denied_programs.iter().cloned().collect()
+    }
+
+    fn names(&self, rules: &Rules, wanted: impl Fn(Response) -> bool) -> BTreeSet<String> {
+        let answered = rules.running().iter().filter(|rule| {
+            self.policy.responses.iter().any(|line| {
+                wanted(line.response) && line.fits_rule(&rule.name, &rule.tags, rule.priority)
+            })
+        });
+        let started = answered.filter(|rule| rules.can_match(rule, "execve"));
+        started.filter_map(|rule| rules.needs(rule, &program)).flatten().collect()
+    }
+}
+
+/// The names of programs that a comparison asks for.
+fn program(field: &Field, needed: Needed<'_>) -> Option<Vec<String>> {
+    let id = FIELDS.get(usize::from(field.id))?.id;
+    let last = |path: &str| path.rsplit_once('/').map(|(_, name)| name.to_owned());
+    match (id, needed) {
+        (Id::ProcName, Needed::Texts(names)) => {
+            Some(names.into_iter().map(str::to_owned).collect())
+        }
+        (Id::ProcPath, Needed::Texts(paths)) => paths.into_iter().map(last).collect(),
+        (Id::ProcPath, Needed::End(end)) => Some(vec![last(end)?]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! What the engine tells while the monitor runs: names of containers, and what is done through it.
+//!
+//! An engine that goes is waited for; what it did meanwhile may have been missed, and that is said.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use haechi_core::activity::Activity;
+use haechi_facts::engine::activity::{HealthCheck, exec_of, from_event};
+use haechi_facts::engine::api::{Api, Call};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::act::Connect;
+use crate::container::Container;
+
+/// How long it waits before it looks for an engine again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Containers that are asked about at once.
+const AT_ONCE: usize = 8;
+/// How often a container is asked about that the engine does not know yet.
+const TRIES: u32 = 20;
+/// Health checks that are remembered.
+const CHECKS_MAX: usize = 20_000;
+/// Events this much older are asked for again after a break: clocks of engine and host are the same, but not exactly
+/// when an event is written.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(2);
+
+/// What the engine told.
+pub(super) enum Told {
+    /// A container has this name and these settings.
+    Container(Box<Container>),
+    /// Something was done through the engine.
+    Activity(Box<Activity>),
+    /// Listening began: what was done before may have been missed.
+    Listening,
+    /// The engine is gone.
+    Gone,
+}
+
+/// Asks the engine for the names of containers, as they come.
+pub(super) async fn name(
+    connect: Connect,
+    mut asked: mpsc::UnboundedReceiver<String>,
+    tell: mpsc::Sender<Told>,
+) {
+    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
+    while let Some(id) = asked.recv().await {
+        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
+        let (connect, tell) = (Connect::clone(&connect), tell.clone());
+        tokio::spawn(async move {
+            let mut wait = Duration::from_millis(5);
+            for _ in 0..TRIES {
+                if let Some(engine) = connect()
+                    && let Ok(answer) = engine.ask(Call::Container(&id)).await
+                {
+                    let container = Container::from_inspect(&answer);
+                    let _ = tell.send(Told::Container(Box::new(container))).await;
+                    return;
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(AGAIN);
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Listens to what is done through the engine, for ever.
+pub(super) async fn listen(connect: Connect, last: Option<Timestamp>, tell: mpsc::Sender<Told>) {
+    let mut since = last;
+    let mut checks: HashMap<String, Option<HealthCheck>> = HashMap::new();
+    loop {
+        if let Some(engine) = connect()
+            && let Ok(mut events) = engine.events(since.map(|at| at - OVERLAP)).await
+        {
+            if tell.send(Told::Listening).await.is_err() {
+                return;
+            }
+            while let Some(Ok(event)) = events.next().await {
+                if let Some(activity) = activity(&connect, &event, &mut checks).await {
+                    since = since.max(Some(activity.at));
+                    if tell.send(Told::Activity(Box::new(activity))).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            if tell.send(Told::Gone).await.is_err() {
+                return;
+            }
+        }
+        since = since.or_else(|| Some(Timestamp::now()));
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn activity(
+    connect: &Connect,
+    event: &Value,
+    checks: &mut HashMap<String, Option<HealthCheck>>,
+) -> Option<Activity> {
+    let Some((container, call)) = exec_of(event) else { return from_event(event, None, None) };
+    let engine = connect()?;
+    if !checks.contains_key(container) {
+        if checks.len() >= CHECKS_MAX {
+            checks.clear();
+        }
+        let check = match engine.ask(Call::Container(container)).await {
+            Ok(told) => HealthCheck::of(&told),
+            Err(_) => None,
+        };
+        checks.insert(container.to_owned(), check);
+    }
+    let told = engine.ask(Call::Exec(call)).await.ok();
+    from_event(event, told.as_ref(), checks.get(container).and_then(Option::as_ref))
+}
