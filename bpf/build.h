@@ -205,3 +205,41 @@ NOINLINE long send(struct scratch *s, u32 urgent)
 	}
 	return failed;
 }
+
+INLINE struct file *file_of(struct task_struct *task, u32 descriptor)
+{
+	struct files_struct *files = GET(task, files);
+	struct fdtable *table = GET(files, fdt);
+	if (descriptor >= GET(table, max_fds))
+		return 0;
+	struct file **array = GET(table, fd);
+	struct file *file = 0;
+	read_kernel(&file, 8, &array[descriptor]);
+	return file;
+}
+
+enum { S_IFMT = 0xf000, S_IFSOCK = 0xc000, S_IFCHR = 0x2000, NULL_DEVICE = 1 << 20 | 3, AF_INET = 2, AF_INET6 = 10, SOCK_DGRAM = 2 };
+
+/* The socket behind a file; 0 if it is none. */
+INLINE struct sock *sock_of(struct file *file)
+{
+	struct inode *inode = GET(file, f_inode);
+	if ((GET(inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	struct socket *socket = GET(file, private_data);
+	return GET(socket, sk);
+}
+
+/* Which of the three standard streams are connections of the internet, a bit for each. */
+INLINE u32 network_streams(struct task_struct *task)
+{
+	u32 found = 0;
+	for (u32 i = 0; i < 3; i++) {
+		struct file *file = file_of(task, i);
+		struct sock *sock = file ? sock_of(file) : 0;
+		u32 family = sock ? GET(sock, __sk_common.skc_family) : 0;
+		if (family == AF_INET || family == AF_INET6)
+			found |= 1 << i;
+	}
+	return found;
+}

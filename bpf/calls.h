@@ -7,23 +7,10 @@ static struct task_struct *(*current_task_typed)(void) = (void *)158;
 enum { AT_FDCWD = -100, TS_COMPAT = 2, X32 = 0x40000000, THIRTY_TWO = 1023 };
 enum { WRITE_MODE = 2, PATH_MODE = 0x4000, CREATED_MODE = 0x100000 };
 enum { DNS = 53, DNS_BYTES = 512 };
-enum { S_IFMT = 0xf000, S_IFSOCK = 0xc000, S_IFCHR = 0x2000, NULL_DEVICE = 1 << 20 | 3, AF_INET = 2, AF_INET6 = 10, SOCK_DGRAM = 2 };
 
 INLINE u64 argument(struct scratch *s, u8 number)
 {
 	return s->args[number & 7];
-}
-
-INLINE struct file *file_of(struct task_struct *task, u32 descriptor)
-{
-	struct files_struct *files = GET(task, files);
-	struct fdtable *table = GET(files, fdt);
-	if (descriptor >= GET(table, max_fds))
-		return 0;
-	struct file **array = GET(table, fd);
-	struct file *file = 0;
-	read_kernel(&file, 8, &array[descriptor]);
-	return file;
 }
 
 /* The folder that a relative path starts from. */
@@ -96,7 +83,7 @@ INLINE long opened(struct scratch *s, struct task_struct *task, u64 container, s
 		s->record.head.args[0] = flags;
 		add_given(s, 0, task, call->a, call->b);
 		send(s, call->urgent);
-	return 0;
+		return 0;
 	}
 	struct file *file = file_of(task, result);
 	if (!file)
@@ -131,11 +118,9 @@ INLINE long networked(struct scratch *s, struct task_struct *task, u64 container
 	struct file *file = file_of(task, descriptor);
 	if (!file)
 		return 0;
-	struct inode *inode = GET(file, f_inode);
-	if ((GET(inode, i_mode) & S_IFMT) != S_IFSOCK)
+	struct sock *sock = sock_of(file);
+	if (!sock)
 		return 0;
-	struct socket *socket = GET(file, private_data);
-	struct sock *sock = GET(socket, sk);
 	u64 family = GET(sock, __sk_common.skc_family);
 	u64 type = GET(sock, sk_type);
 	u32 remote = __builtin_bswap16(GET(sock, __sk_common.skc_dport));

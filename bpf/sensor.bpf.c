@@ -354,6 +354,7 @@ int executed(u64 *ctx)
 	h->args[0] = GET(inode, i_ino);
 	h->args[1] = modified(inode);
 	h->args[2] = origin(file, task);
+	h->args[3] = network_streams(task);
 	h->call = 59;
 	if (HAS(program, fdpath) && GET(program, fdpath))
 		h->call = 322;

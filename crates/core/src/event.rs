@@ -103,6 +103,9 @@ pub struct Exec {
     /// Whether the kernel stopped it before its first instruction; somebody has to let it go on or end it.
     #[serde(default)]
     pub held: bool,
+    /// Which of standard input (1), output (2) and error (4) are connections of the internet.
+    #[serde(default)]
+    pub network_streams: u8,
 }
 
 /// Where a file that runs is from.

@@ -99,6 +99,14 @@ const TABLE: &[(&[&str], &str, From)] = &[
     (&["dup", "dup2", "dup3"], "oldfd", From::Signed(0)),
     (&["dup2", "dup3"], "newfd", From::Signed(1)),
     (&["process_vm_writev", "process_vm_readv"], "pid", From::Signed(0)),
+    (&["mknod", "mknodat", "truncate", "setxattr", "lsetxattr", "open_tree"], "path", From::Path),
+    (&["mknod"], "mode", From::Number(1)),
+    (&["mknodat"], "mode", From::Number(2)),
+    (&["move_mount"], "oldpath", From::Path),
+    (&["move_mount"], "newpath", From::Second),
+    (&["clone"], "flags", From::Bits(0, flags::CLONE)),
+    (&["fsopen", "add_key", "request_key"], "name", From::Text),
+    (&["pidfd_getfd"], "fd", From::Signed(1)),
 ];
 
 /// Whether any call has an argument of this name.

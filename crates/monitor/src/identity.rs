@@ -3,7 +3,7 @@
 //! Reads a program's file once and looks for texts that only that program has (`rules/programs.yaml`). It is asked about
 //! programs that run; it does not say that a program is harmless, only that it is none of those that are listed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -39,9 +39,9 @@ struct Key {
 #[derive(Debug)]
 pub struct Identities {
     listed: Vec<Listed>,
-    /// The texts of all, and for each which program it is of.
+    /// The texts of all, each once.
+    texts: Vec<String>,
     search: AhoCorasick,
-    owners: Vec<usize>,
     known: HashMap<Key, Option<usize>>,
 }
 
@@ -62,11 +62,10 @@ impl Identities {
     fn new(list: &str) -> Result<Self, BadList> {
         let listed: Vec<Listed> =
             serde_norway::from_str(list).map_err(|error| BadList(error.to_string()))?;
-        let owners = listed.iter().enumerate();
-        let owners = owners.flat_map(|(at, one)| one.texts.iter().map(move |_| at)).collect();
-        let texts = listed.iter().flat_map(|one| &one.texts);
-        let search = AhoCorasick::new(texts).map_err(|error| BadList(error.to_string()))?;
-        Ok(Self { listed, search, owners, known: HashMap::new() })
+        let all = listed.iter().flat_map(|one| one.texts.iter().cloned());
+        let texts: Vec<String> = all.collect::<BTreeSet<_>>().into_iter().collect();
+        let search = AhoCorasick::new(&texts).map_err(|error| BadList(error.to_string()))?;
+        Ok(Self { listed, texts, search, known: HashMap::new() })
     }
 
     /// What the program of a process is; `None` if it is none of the list or cannot be read any more.
@@ -93,14 +92,11 @@ impl Identities {
 
     /// Which program bytes are; `None` if they cannot be read.
     fn search(&self, bytes: impl Read) -> Option<Option<usize>> {
-        let mut seen = vec![false; self.owners.len()];
+        let mut seen = BTreeSet::new();
         for found in self.search.stream_find_iter(bytes) {
-            *seen.get_mut(found.ok()?.pattern().as_usize())? = true;
+            seen.extend(self.texts.get(found.ok()?.pattern().as_usize()));
         }
-        let all = |at: usize| {
-            self.owners.iter().zip(&seen).filter(|(owner, _)| **owner == at).all(|(_, seen)| *seen)
-        };
-        Some((0..self.listed.len()).find(|at| all(*at)))
+        Some(self.listed.iter().position(|one| one.texts.iter().all(|text| seen.contains(text))))
     }
 }
 
@@ -123,6 +119,10 @@ mod tests {
     fn our_list_is_good_and_this_process_is_not_in_it() {
         let mut found = Identities::embedded().unwrap();
         assert!(found.listed.len() >= 5);
+        // One that is in another would hide it, or be hidden by it.
+        for one in &found.texts {
+            assert!(!found.texts.iter().any(|other| other != one && other.contains(one.as_str())));
+        }
         for _ in 0..2 {
             // A unit test holds the list's own texts; what is asked about is another program.
             assert_eq!(found.of(Path::new("/proc"), 1), None);

@@ -253,6 +253,20 @@ impl<'a> View<'a> {
             Id::PodName => self.container.and_then(Container::pod).map(|(_, name)| text(name)),
             Id::Program => self.own().and_then(|own| filled(&own.program)),
             Id::HostMounts => Some(Value::Bool(process.host_mounts)),
+            Id::OriginOf => self.own().map(|own| {
+                text(match own.origin {
+                    Origin::Image => "image",
+                    Origin::Changed => "changed",
+                    Origin::Mounted => "mounted",
+                    Origin::Memory => "memory",
+                    Origin::Unknown => "unknown",
+                })
+            }),
+            Id::NetworkStreams => match &event.action {
+                Action::Exec(exec) => Some(Value::Bool(exec.network_streams != 0)),
+                _ => None,
+            },
+            Id::DnsName => self.network().and_then(|network| question(&network.payload)).map(text),
         }
     }
 
@@ -294,7 +308,44 @@ impl Subject for View<'_> {
     }
 }
 
+/// The name that a DNS question asks for (RFC 1035, 4.1): labels with their lengths, after a head of twelve bytes.
+fn question(payload: &[u8]) -> Option<String> {
+    let mut rest = payload.get(12..)?;
+    let mut name = String::new();
+    loop {
+        let (size, after) = rest.split_first()?;
+        match usize::from(*size) {
+            0 => return Some(name),
+            // A question holds no compressed names.
+            64.. => return None,
+            size => {
+                let (label, after) = after.split_at_checked(size)?;
+                if !name.is_empty() {
+                    name.push('.');
+                }
+                name.push_str(&String::from_utf8_lossy(label));
+                rest = after;
+            }
+        }
+    }
+}
+
 /// Nanoseconds from then to now; absent if it is not known.
 fn duration(now: u64, then: u64) -> Option<Value<'static>> {
     (then > 0).then(|| Value::Number(i64::try_from(now.saturating_sub(then)).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_questions() {
+        let asked = |labels: &[u8]| question(&[&[0; 12], labels].concat());
+        assert_eq!(asked(b"\x03www\x07example\x00\x00\x01").as_deref(), Some("www.example"));
+        for broken in [&b"\x03ww"[..], b"\x40a\x00", b"", b"\x03www"] {
+            assert_eq!(asked(broken), None);
+        }
+        assert_eq!(question(&[0; 5]), None);
+    }
 }

@@ -71,6 +71,7 @@ impl Cut {
     /// # Errors
     ///
     /// If it is no container's group, or the kernel does not do it.
+    #[expect(clippy::self_named_constructors, reason = "a cut is what is made")]
     pub fn cut(folder: &Path) -> Result<Self, CutError> {
         let group = open(folder)?;
         let kernel = |error: &dyn std::error::Error| CutError::Kernel(reason(error));

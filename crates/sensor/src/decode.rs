@@ -254,7 +254,7 @@ fn gone(raw: &Raw<'_>) -> Record {
 }
 
 fn exec(raw: &Raw<'_>) -> Action {
-    let [inode, modified, origin, ..] = raw.args;
+    let [inode, modified, origin, streams, ..] = raw.args;
     let text = raw.bytes(3);
     let text = text.strip_suffix(&[0]).unwrap_or(text);
     let args = text.split(|byte| *byte == 0).map(|arg| String::from_utf8_lossy(arg).into_owned());
@@ -269,6 +269,7 @@ fn exec(raw: &Raw<'_>) -> Action {
         inode,
         modified: modified.cast_signed(),
         held: raw.flags & HELD != 0,
+        network_streams: u8::try_from(streams & 7).unwrap_or_default(),
     }))
 }
 

@@ -149,8 +149,19 @@ pub async fn watch(
     ready: impl FnOnce(&[Ability], haechi_sensor::Tier),
     end: impl Future<Output = ()>,
 ) -> Result<Summary, WatchError> {
-    let Setup { rules, policy, respond, host, own, engine, store, mut renewed, show, counts, events } =
-        setup;
+    let Setup {
+        rules,
+        policy,
+        respond,
+        host,
+        own,
+        engine,
+        store,
+        mut renewed,
+        show,
+        counts,
+        events,
+    } = setup;
     let watched = Watched::embedded()?;
     let (sensor, abilities) = Sensor::load(&Options {
         watch_names: watched.names,

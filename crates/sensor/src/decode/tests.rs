@@ -87,13 +87,14 @@ fn who_did_it_is_read_from_its_place() {
 #[test]
 fn a_program_keeps_its_empty_arguments() {
     let mut made =
-        Made { kind: 3, call: 322, args: [7, 1_700_000_000, 2, 0, 0, 0], ..Made::default() };
+        Made { kind: 3, call: 322, args: [7, 1_700_000_000, 2, 3, 0, 0], ..Made::default() };
     made.texts = texts(&["/bin/busybox", "/", "/dev/fd/3", "sh\0\0-c\0", "runc"]);
     let Action::Exec(exec) = made.event().event.action else { panic!() };
     assert_eq!(exec.args, ["sh", "", "-c"]);
     assert_eq!((exec.path.as_str(), exec.cwd.as_str()), ("/bin/busybox", "/"));
     assert_eq!((exec.file.as_str(), exec.before.as_str()), ("/dev/fd/3", "runc"));
     assert_eq!((exec.inode, exec.modified, exec.origin), (7, 1_700_000_000, Origin::Changed));
+    assert_eq!(exec.network_streams, 3);
     assert!(!exec.args_cut && !exec.held);
     made.flags = ARGS_CUT | HELD;
     let seen = made.event();

@@ -231,8 +231,6 @@ pub(crate) fn reason(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use super::*;
 
     fn bytes(path_size: u32, path: &[u8]) -> Vec<u8> {

@@ -66,8 +66,6 @@ fn checked(name: &str) -> Result<String, DenyError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use super::*;
 
     fn names(words: &[&str]) -> Vec<String> {

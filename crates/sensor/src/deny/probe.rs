@@ -60,8 +60,6 @@ fn is(error: &std::io::Error, wanted: Errno) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use super::*;
 
     #[test]

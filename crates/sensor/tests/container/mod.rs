@@ -1,7 +1,6 @@
 //! Real containers for tests of the kernel edge: of one small image, removed when dropped. Needs Docker and busybox
 //! (static). Nothing waits for longer than a minute.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "each test uses its own part")]
 
 use std::fs;
