@@ -6,6 +6,8 @@ static struct task_struct *(*current_task_typed)(void) = (void *)158;
 
 enum { AT_FDCWD = -100, TS_COMPAT = 2, X32 = 0x40000000, THIRTY_TWO = 1023 };
 enum { WRITE_MODE = 2, PATH_MODE = 0x4000, CREATED_MODE = 0x100000 };
+/* Opens what no path leads to: out of a container (CVE-2014-3519 and its like). */
+enum { OPEN_BY_HANDLE = 304 };
 enum { DNS = 53, DNS_BYTES = 512 };
 
 INLINE u64 argument(struct scratch *s, u8 number)
@@ -96,7 +98,7 @@ INLINE long opened(struct scratch *s, struct task_struct *task, u64 container, s
 	/* What is written to /dev/null is nothing. */
 	if ((GET(inode, i_mode) & S_IFMT) == S_IFCHR && GET(inode, i_rdev) == NULL_DEVICE)
 		return 0;
-	if (!(mode & (WRITE_MODE | CREATED_MODE)) && !all_reads && !watched(dentry))
+	if (!(mode & (WRITE_MODE | CREATED_MODE)) && !all_reads && call->number != OPEN_BY_HANDLE && !watched(dentry))
 		return 0;
 	if (!start(task, container, call, result, compat_flag))
 		return 0;

@@ -1,7 +1,7 @@
 //! A second Docker daemon, with data, sockets and configuration of its own, as long as a test lives.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ const START_MAX: Duration = Duration::from_secs(60);
 pub struct Daemon {
     child: Child,
     dir: TempDir,
+    flags: Vec<String>,
 }
 
 impl Daemon {
@@ -21,32 +22,50 @@ impl Daemon {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::write(at("daemon.json"), config).unwrap();
-        let log = File::create(at("log")).unwrap();
-        // In a network of its own: `--bridge=none` would take docker0 away from the engine of this host.
-        let child = Command::new("unshare")
-            .args(["--net", "--", "dockerd"])
-            .arg(format!("--config-file={}", at("daemon.json").display()))
-            .arg(format!("--data-root={}", at("data").display()))
-            .arg(format!("--exec-root={}", at("exec").display()))
-            .arg(format!("--pidfile={}", at("pid").display()))
-            .arg(format!("--host=unix://{}", at("docker.sock").display()))
-            .args(["--bridge=none", "--iptables=false"])
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("these tests need dockerd and root: run `cargo xtask test` as root");
-        let mut daemon = Self { child, dir };
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>();
+        let child = spawn(dir.path(), &flags);
+        let mut daemon = Self { child, dir, flags };
+        daemon.wait();
+        daemon
+    }
+
+    /// Ends it and starts it again; containers live on if `--live-restore` says so.
+    pub fn restart(&mut self) {
+        self.end();
+        self.child = spawn(self.dir.path(), &self.flags);
+        self.wait();
+    }
+
+    /// Runs `docker` against it, and gives what it prints; fails if it fails.
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        let url = self.url();
+        crate::docker(&[&["--host", url.as_str()], arguments].concat())
+    }
+
+    fn wait(&mut self) {
         let begin = Instant::now();
-        while !daemon.answers() {
-            let ended = daemon.child.try_wait().unwrap();
-            let said = || fs::read_to_string(daemon.dir.path().join("log")).unwrap_or_default();
+        while !self.answers() {
+            let ended = self.child.try_wait().unwrap();
+            let said = || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
             assert!(ended.is_none(), "dockerd ended: {}", said());
             assert!(begin.elapsed() < START_MAX, "dockerd does not answer: {}", said());
             std::thread::sleep(Duration::from_millis(100));
         }
-        daemon
+    }
+
+    fn end(&mut self) {
+        // Asked, not forced: it takes its containerd along.
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").arg(pid).status();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(20) {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// How Haechi finds it.
@@ -76,19 +95,28 @@ impl Daemon {
     }
 }
 
+fn spawn(dir: &Path, flags: &[String]) -> Child {
+    let at = |name: &str| dir.join(name);
+    let log = File::options().create(true).append(true).open(at("log")).unwrap();
+    // In a network of its own: `--bridge=none` would take docker0 away from the engine of this host.
+    Command::new("unshare")
+        .args(["--net", "--", "dockerd"])
+        .arg(format!("--config-file={}", at("daemon.json").display()))
+        .arg(format!("--data-root={}", at("data").display()))
+        .arg(format!("--exec-root={}", at("exec").display()))
+        .arg(format!("--pidfile={}", at("pid").display()))
+        .arg(format!("--host=unix://{}", at("docker.sock").display()))
+        .args(["--bridge=none", "--iptables=false"])
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .expect("these tests need dockerd and root: run `cargo xtask test` as root")
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Asked, not forced: it takes its containerd along.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").arg(pid).status();
-        let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(20) {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }

@@ -100,6 +100,7 @@ const TABLE: &[(&[&str], &str, From)] = &[
     (&["dup2", "dup3"], "newfd", From::Signed(1)),
     (&["process_vm_writev", "process_vm_readv"], "pid", From::Signed(0)),
     (&["mknod", "mknodat", "truncate", "setxattr", "lsetxattr", "open_tree"], "path", From::Path),
+    (&["setxattr", "lsetxattr"], "name", From::Second),
     (&["mknod"], "mode", From::Number(1)),
     (&["mknodat"], "mode", From::Number(2)),
     (&["move_mount"], "oldpath", From::Path),

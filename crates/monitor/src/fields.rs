@@ -231,7 +231,8 @@ pub const FIELDS: &[Line] = &[
     line("haechi.dns_name", Id::DnsName, Kind::Text),
 ];
 
-/// Calls that the sensor tells. Of `clone` and `clone3` only those that make namespaces, of `kill` and its like no signal 0.
+/// Calls that the sensor tells. Of `clone` and `clone3` only those that make namespaces, of `kill` and its like no signal 0,
+/// of `sendto`, `sendmsg` and `sendmmsg` DNS questions only.
 pub const CALLS: &[&str] = &[
     "accept",
     "accept4",
@@ -312,6 +313,8 @@ pub const CALLS: &[&str] = &[
     "renameat2",
     "request_key",
     "rmdir",
+    "sendmmsg",
+    "sendmsg",
     "sendto",
     "setdomainname",
     "setfsgid",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use haechi_sensor::container_id;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 pub use rustix::process::Signal;
@@ -130,18 +131,37 @@ impl Hands {
     }
 
     fn is_held(&self, pid: u32) -> bool {
-        let read = |name: &str| {
-            let text = fs::read(self.proc.join(pid.to_string()).join(name)).ok()?;
-            Some(String::from_utf8_lossy(&text).into_owned())
-        };
-        let stopped = read("stat").is_some_and(|stat| {
-            stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
-        });
         // Still in execve or execveat: it has run no instruction of the new program (proc_pid_syscall(5)).
-        stopped
-            && read("syscall").is_some_and(|call| {
+        self.is_stopped(pid)
+            && self.read(pid, "syscall").is_some_and(|call| {
                 matches!(call.split_ascii_whitespace().next(), Some("59" | "322"))
             })
+    }
+
+    /// Lets a process of a container go on, if it is stopped.
+    pub fn continue_stopped(&self, pid: u32) {
+        let in_container = self.read(pid, "cgroup").is_some_and(|groups| {
+            let path = groups.lines().find_map(|line| line.strip_prefix("0::"));
+            path.is_some_and(|path| path.split('/').any(|part| container_id(part).is_some()))
+        });
+        if in_container
+            && self.is_stopped(pid)
+            && let Some(ticks) = self.started(pid)
+            && let Err(error) = self.signal(pid, ticks * TICK_NS, Signal::CONT)
+        {
+            tracing::warn!("process {pid} stopped itself and cannot be continued: {error}");
+        }
+    }
+
+    fn is_stopped(&self, pid: u32) -> bool {
+        self.read(pid, "stat").is_some_and(|stat| {
+            stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+        })
+    }
+
+    fn read(&self, pid: u32, name: &str) -> Option<String> {
+        let text = fs::read(self.proc.join(pid.to_string()).join(name)).ok()?;
+        Some(String::from_utf8_lossy(&text).into_owned())
     }
 }
 

@@ -26,6 +26,11 @@ use crate::throttle::Throttle;
 
 /// How long the thread waits for records before it looks at its orders.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// Precedence of the thread (nice(2)).
+const NICE: i32 = -10;
+/// When it is looked whether the parent of a program that was held stopped itself with it, as `su` and `sudo` do.
+const PARENT_LOOKS: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(1)];
 /// How long it waits for a frozen container to stand still.
 const STILL: Duration = Duration::from_millis(2);
 
@@ -39,6 +44,8 @@ pub enum Order {
     Identified(Box<Event>, String),
     /// An event that somebody else saw: what a monitor before this one held.
     Judge(Box<Event>),
+    /// What was done to a container was taken back, or it is gone.
+    Over(String),
     /// Tell the losses of all containers.
     Losses,
     /// Let all go on that is held, and end.
@@ -122,6 +129,8 @@ pub struct Judge {
     pub throttle: Throttle,
     /// Programs that are held: id and start.
     pub held: HashMap<u32, u64>,
+    /// Parents of programs that were let go on, and when they are looked at.
+    pub parents: Vec<(Instant, u32)>,
     /// Whether all events are told.
     pub events: bool,
 }
@@ -140,6 +149,10 @@ impl Judge {
     /// The kernel cannot be read any more.
     pub fn run(mut self) -> Result<Ended, SensorError> {
         self.hold()?;
+        // A busy machine must not make it late: it has little to do, and that at once.
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!("the judging thread has no precedence: {error}");
+        }
         let mut gone = 0;
         let mut began = true;
         let mut batch = Vec::new();
@@ -151,6 +164,7 @@ impl Judge {
             began = false;
             let judged = self.monitor.tick(Instant::now());
             self.answer(judged);
+            self.continue_parents();
             loop {
                 match self.orders.try_recv() {
                     Ok(Order::End) | Err(mpsc::TryRecvError::Disconnected) => {
@@ -204,9 +218,11 @@ impl Judge {
                 self.answer(vec![judged]);
             }
             Order::Judge(event) => {
+                self.held.insert(event.process.pid, event.process.started);
                 let judged = self.monitor.see(*event, Instant::now());
                 self.answer(judged);
             }
+            Order::Over(container) => self.responder.over(&container),
             Order::Losses => {
                 let losses = self.sensor.losses()?;
                 self.tell(Told::Losses(losses));
@@ -264,7 +280,27 @@ impl Judge {
                 self.held.remove(&one.pid);
             } else if let Some(started) = self.held.remove(&one.pid) {
                 self.let_go(one.pid, started);
+                let known = self.monitor.tree.get(one.pid).map(|known| known.parent);
+                let now = Instant::now();
+                self.parents.extend(known.into_iter().flat_map(|parent| {
+                    PARENT_LOOKS.iter().map(move |after| (now + *after, parent))
+                }));
             }
+        }
+    }
+
+    /// A parent that waits for stopped children (`WUNTRACED`) may have stopped itself: what was held goes on, so does it.
+    fn continue_parents(&mut self) {
+        if self.parents.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let (due, later) =
+            std::mem::take(&mut self.parents).into_iter().partition(|(at, _)| *at <= now);
+        self.parents = later;
+        let due: Vec<(Instant, u32)> = due;
+        for (_, pid) in due {
+            self.hands.continue_stopped(pid);
         }
     }
 
@@ -298,7 +334,11 @@ impl Judge {
                 Response::Isolate | Response::Alert => Ok(()),
             };
             match done {
-                Ok(()) => action.speed.stopped_us = since(event.at),
+                Ok(()) => {
+                    action.speed.stopped_us = since(event.at);
+                    let effect = now().unwrap_or(event.at);
+                    self.responder.took_effect(&action.container.id, action.response, effect);
+                }
                 // The engine may still do it: its answer decides.
                 Err(error) => tracing::warn!("{} of {group}: {error}", action.response.name()),
             }

@@ -12,8 +12,8 @@ use haechi_rules::{Field, Needed, Rules};
 
 use crate::fields::{FIELDS, Id};
 
-/// The same response to the same container is not repeated within this time: one attack is many alerts.
-const REPEATED: Duration = Duration::from_secs(5);
+/// Nanoseconds that a stopped container has to end, and some more.
+const STOPPING_NS: u64 = 15_000_000_000;
 
 /// Decides responses.
 #[derive(Debug)]
@@ -25,14 +25,14 @@ pub struct Responder {
     own: Option<String>,
     /// When responses were done, oldest first.
     done: VecDeque<Instant>,
-    /// Last response to each container.
-    last: HashMap<(String, Response), Instant>,
+    /// Responses to whole containers that took effect, with the moment in nanoseconds since the machine started.
+    in_effect: HashMap<(String, Response), u64>,
 }
 
 impl Responder {
     /// Without `on` every alert is only told.
     pub fn new(policy: MonitorPolicy, on: bool, own: Option<String>) -> Self {
-        Self { policy, on, own, done: VecDeque::new(), last: HashMap::new() }
+        Self { policy, on, own, done: VecDeque::new(), in_effect: HashMap::new() }
     }
 
     /// Another policy from now on; what was done counts on.
@@ -82,15 +82,11 @@ impl Responder {
         if own || unknown || self.policy.protects(&container.name) {
             return Outcome::Withheld(Withheld::Protected);
         }
-        // Ending one process again is no repetition: it is another one.
-        let whole = !matches!(response, Response::Kill | Response::Deny);
         let key = (container.id.clone(), response);
-        let recent = self.last.get(&key).is_some_and(|at| now.duration_since(*at) < REPEATED);
-        if whole && recent {
+        if self.in_effect.get(&key).is_some_and(|since| goes_on(response, *since, alert.event.at)) {
             return Outcome::Withheld(Withheld::Repeated);
         }
         if self.policy.dry_run {
-            self.remember(key, now);
             return Outcome::DryRun;
         }
         let minutes = u64::try_from(self.policy.actions_minutes).unwrap_or(1);
@@ -103,13 +99,19 @@ impl Responder {
             return Outcome::Withheld(Withheld::Budget);
         }
         self.done.push_back(now);
-        self.remember(key, now);
         Outcome::Begun
     }
 
-    fn remember(&mut self, key: (String, Response), now: Instant) {
-        self.last.retain(|_, at| now.duration_since(*at) < REPEATED);
-        self.last.insert(key, now);
+    /// A response to a whole container took effect at this moment (nanoseconds since the machine started).
+    pub fn took_effect(&mut self, container: &str, response: Response, at: u64) {
+        if !matches!(response, Response::Kill | Response::Deny) {
+            self.in_effect.insert((container.to_owned(), response), at);
+        }
+    }
+
+    /// The container is gone, or what was done to it was taken back.
+    pub fn over(&mut self, container: &str) {
+        self.in_effect.retain(|(id, _), _| id != container);
     }
 
     /// Names of programs that the kernel is to hold until they are judged: those without which no rule that is answered
@@ -137,6 +139,16 @@ impl Responder {
         });
         let started = answered.filter(|rule| rules.can_match(rule, "execve"));
         started.filter_map(|rule| rules.needs(rule, &program)).flatten().collect()
+    }
+}
+
+/// Whether what an event shows is answered already. What a frozen container did after it was frozen shows that it runs
+/// again.
+const fn goes_on(response: Response, since: u64, event: u64) -> bool {
+    match response {
+        Response::Pause => event <= since,
+        Response::Stop => event <= since.saturating_add(STOPPING_NS),
+        _ => true,
     }
 }
 

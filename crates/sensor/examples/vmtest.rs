@@ -1,6 +1,6 @@
 //! What `cargo xtask vm` runs in its virtual machine, as the machine's only program: the sensor's self-test, refused
 //! programs, and a network that is cut, on a kernel with BPF LSM and AppArmor and with control groups of version 2
-//! alone. Prints a line for each thing, `ok …` or `FAIL …`, and last `end` with how many there were.
+//! alone; with `haechi=unasked` on the kernel's line, that a kernel without BPF LSM is known. Prints a line for each thing, `ok …` or `FAIL …`, and last `end` with how many there were.
 
 #![expect(clippy::print_stdout, reason = "its output is the verdict")]
 
@@ -56,6 +56,11 @@ impl Lines {
 
 fn main() {
     let mut lines = Lines::default();
+    if fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("haechi=unasked")) {
+        lines.part("without BPF LSM", unasked);
+        println!("end {}", lines.0);
+        return;
+    }
     lines.part("the machine", machine);
     lines.part("the sensor", sensor);
     lines.part("refusal by the kernel", |lines| refusal(lines, Tier::Lsm));
@@ -77,6 +82,18 @@ fn machine(lines: &mut Lines) -> Outcome {
         "only control groups of version 2",
         matches!(groups.as_slice(), [one] if one.contains(" cgroup2 ")),
     );
+    Ok(())
+}
+
+/// A kernel that takes the program and never asks it is seen through, and the other tier is taken.
+fn unasked(lines: &mut Lines) -> Outcome {
+    let modules = fs::read_to_string("/sys/kernel/security/lsm")?;
+    lines.is("BPF LSM is off", !modules.trim().split(',').any(|module| module == "bpf"));
+    let (deny, abilities) = Deny::new();
+    let cause = abilities.first().and_then(|ability| ability.missing.clone()).unwrap_or_default();
+    let problem = (!cause.contains("does not ask")).then_some(cause);
+    lines.tell("a program that is not asked is not trusted", problem);
+    lines.same("refusal by the file system instead", deny.tier(), Tier::Fanotify);
     Ok(())
 }
 

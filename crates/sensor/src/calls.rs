@@ -189,8 +189,9 @@ pub(crate) const CALLS: &[Row] = &[
     path("lchown", 94, &[16, 198], [0, CWD, NONE, NONE]),
     path("fchownat", 260, &[298], [1, 0, NONE, NONE]),
     path("truncate", 76, &[92, 193], [0, CWD, NONE, NONE]),
-    path("setxattr", 188, &[226], [0, CWD, NONE, NONE]),
-    path("lsetxattr", 189, &[227], [0, CWD, NONE, NONE]),
+    // The second text is the name of the attribute.
+    path("setxattr", 188, &[226], [0, CWD, 1, NONE]),
+    path("lsetxattr", 189, &[227], [0, CWD, 1, NONE]),
     // What is mounted may be a device, a name or nothing: it is kept as it is given.
     path("mount", 165, &[21], [0, NONE, 1, CWD]).wake(),
     path("umount2", 166, &[22, 52], [0, CWD, NONE, NONE]).wake(),

@@ -2,8 +2,8 @@
 //!
 //! Promises that only the container's own control group is cut, never the machine's nor ours; that the cut is undone
 //! when this is dropped or the process ends, however it ends; and that loopback is cut with the rest (why:
-//! `bpf/cut.bpf.c`). Not stopped: sockets of the data-link layer (`AF_PACKET`), those of Unix, and sockets that were made
-//! outside the container and handed in.
+//! `bpf/cut.bpf.c`). Not stopped: sockets of Unix, sockets that were made outside the container and handed in, and frames
+//! that a process with `CAP_NET_RAW` makes by itself (`AF_PACKET`); whether there can be such, [`Cut::frames`] tells.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,6 +22,11 @@ use crate::groups;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cut.bpf.o"));
 /// `CGROUP2_SUPER_MAGIC` (linux/magic.h).
 const GROUPS: FsWord = 0x6367_7270;
+
+/// Processes, and groups in the container, that are looked at: beyond, a container would keep us busy.
+const PROCESSES: usize = 4096;
+/// `CAP_NET_RAW` (linux/capability.h).
+const NET_RAW: u64 = 1 << 13;
 
 /// Why a network was not cut. Nothing of it is left then.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,7 @@ pub struct Cut {
     /// Keeps the programs attached.
     _programs: Ebpf,
     stopped: Array<MapData, u64>,
+    folder: PathBuf,
 }
 
 impl Cut {
@@ -92,11 +98,38 @@ impl Cut {
         }
         let stopped = programs.take_map("stopped").ok_or_else(missing)?;
         let stopped = Array::try_from(stopped).map_err(|error| kernel(&error))?;
-        Ok(Self { _programs: programs, stopped })
+        Ok(Self { _programs: programs, stopped, folder: folder.to_owned() })
     }
 
     /// Restores the network. The same as dropping it.
     pub fn restore(self) {}
+
+    /// Whether a process of the container, as they are now, may make frames by itself, which are not stopped:
+    /// `CAP_NET_RAW` is in its bounding set (Docker's default). What cannot be told is told as yes.
+    #[must_use]
+    pub fn frames(&self) -> bool {
+        let mut left = vec![self.folder.clone()];
+        let mut looked = 0;
+        while let Some(folder) = left.pop() {
+            let Ok(processes) = fs::read_to_string(folder.join("cgroup.procs")) else {
+                return true;
+            };
+            for process in processes.lines() {
+                looked += 1;
+                if looked > PROCESSES || may_make_frames(process) {
+                    return true;
+                }
+            }
+            let Ok(entries) = fs::read_dir(&folder) else { return true };
+            let folders =
+                entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            left.extend(folders.map(|entry| entry.path()).take(PROCESSES));
+            if left.len() > PROCESSES {
+                return true;
+            }
+        }
+        false
+    }
 
     /// What was stopped so far.
     ///
@@ -134,6 +167,17 @@ fn open(folder: &Path) -> Result<File, CutError> {
         return Err(refused("this program is in it"));
     }
     Ok(file)
+}
+
+/// Whether a process has the right in its bounding set; one that is gone has not.
+fn may_make_frames(process: &str) -> bool {
+    let status = match fs::read_to_string(format!("/proc/{process}/status")) {
+        Ok(status) => status,
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    let bounding = bounding.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    bounding.is_none_or(|bounding| bounding & NET_RAW != 0)
 }
 
 /// The group that we are in and those above.

@@ -44,7 +44,8 @@ pub struct Refusal {
     pub cgroup: u64,
     /// Process that asked, as the host numbers it; 0 if it cannot be seen from here.
     pub pid: u32,
-    /// Last part of the path of the program's file.
+    /// Last part of the path of the program's file; empty if the path is too long for the kernel to tell, which is
+    /// refused as well while there are names ([`Tier::Fanotify`]).
     pub name: String,
     /// The path as the process sees it; empty if the kernel does not tell.
     pub path: String,
@@ -169,7 +170,7 @@ impl Deny {
 
     /// Watches a container from now on: its control group (the id of the folder's inode in the hierarchy of version 2)
     /// with all groups below, and, for [`Tier::Fanotify`], the folder on the host where its file system is mounted
-    /// (`GraphDriver.Data.MergedDir`). It must be mounted: call this when the container is created or starts, and again
+    /// (`GraphDriver.Data.MergedDir`), or `/proc/PID/root` of a process in it. It must be mounted: call this when the container is created or starts, and again
     /// each time.
     ///
     /// # Errors

@@ -8,7 +8,7 @@
 mod answer;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -151,7 +151,9 @@ impl Fence {
         // Opened once, so that what is looked at is what is watched; closed at once, as it holds the mount.
         let file = File::open(folder).map_err(|error| wrong(error.to_string()))?;
         let device = own_device(&file, folder).map_err(wrong)?;
-        self.forget(cgroup);
+        if self.places.get(&cgroup).is_some_and(|place| place.device != device) {
+            self.forget(cgroup);
+        }
         let scope = |change: &dyn Fn(&mut Scope)| {
             let mut scope = lock(&self.shared.scope);
             let mut new = Scope::clone(&scope);
@@ -269,15 +271,17 @@ impl Shared {
 /// The device of a container's own file system. Refused is whatever is not an overlay mounted right there: the mark
 /// would hold for the file system that the folder is in, in the worst case for the whole machine.
 fn own_device(file: &File, folder: &Path) -> Result<u64, String> {
-    let device = |path: &Path| path.metadata().map(|meta| meta.dev());
+    let numbers = |meta: Metadata| (meta.dev(), meta.ino());
+    let of = |path: &Path| path.metadata().map(numbers).map_err(|error| error.to_string());
     let kind = fstatfs(file).map_err(|error| error.to_string())?.f_type;
-    let own = file.metadata().map_err(|error| error.to_string())?.dev();
-    let above = device(&folder.join("..")).map_err(|error| error.to_string())?;
-    let root = device(Path::new("/")).map_err(|error| error.to_string())?;
-    if kind != OVERLAY || own == above || own == root {
+    let own = file.metadata().map(numbers).map_err(|error| error.to_string())?;
+    // The root of a container, seen through one of its processes, has itself above.
+    let above = of(&folder.join(".."))?;
+    let mounted_here = above.0 != own.0 || above == own;
+    if kind != OVERLAY || !mounted_here || own.0 == of(Path::new("/"))?.0 {
         return Err("not the mounted overlay of a container".into());
     }
-    Ok(own)
+    Ok(own.0)
 }
 
 /// What a panic left behind is as good as before: every change is made in one step.

@@ -88,3 +88,11 @@ fn what_is_no_containers_group_is_not_cut() {
     assert!(matches!(Cut::cut(&group.join("none")), Err(CutError::Folder { .. })));
     assert!(matches!(Cut::cut(&group.join("cgroup.procs")), Err(CutError::Refused { .. })));
 }
+
+#[test]
+fn frames_that_are_not_stopped_are_named() {
+    let usual = Container::start("exec sleep 300");
+    let without = Container::start_with(&["--cap-drop=NET_RAW"], "exec sleep 300");
+    assert!(Cut::cut(&usual.group_folder()).unwrap().frames());
+    assert!(!Cut::cut(&without.group_folder()).unwrap().frames());
+}

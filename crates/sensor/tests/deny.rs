@@ -14,8 +14,9 @@ use haechi_sensor::{Deny, DenyError, Tier};
 const REFUSED: i32 = 126;
 /// What the test's programs say when they run.
 const RAN: i32 = 127;
-const SSHD: &str = "/usr/sbin/sshd";
-const OTHER: &str = "/usr/sbin/other";
+/// A name that a monitor on this machine does not refuse by itself.
+const UNWANTED: &str = "/usr/sbin/haechi-unwanted";
+const OTHER: &str = "/usr/sbin/haechi-other";
 
 fn names(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -48,15 +49,18 @@ fn refuses(deny: &mut Deny, tier: Tier) {
     let outside = Container::start("exec sleep 300");
     let group = watched.group();
     deny.watch(group, Some(&watched.merged())).unwrap();
-    assert_eq!(watched.status(&[SSHD]), RAN, "no name is refused yet");
+    assert_eq!(watched.status(&[UNWANTED]), RAN, "no name is refused yet");
 
-    deny.set_names(&names(&[SSHD])).unwrap();
-    assert_ne!(watched.status(&[SSHD]), RAN, "started by the engine");
-    assert_eq!(watched.status(&["sh", "-c", "cd /usr; exec sbin/../sbin/sshd -D"]), REFUSED);
-    let link = "busybox ln -sf /usr/sbin/sshd /tmp/innocent; /tmp/innocent";
+    deny.set_names(&names(&[UNWANTED])).unwrap();
+    assert_ne!(watched.status(&[UNWANTED]), RAN, "started by the engine");
+    assert_eq!(
+        watched.status(&["sh", "-c", "cd /usr; exec sbin/../sbin/haechi-unwanted -D"]),
+        REFUSED
+    );
+    let link = "busybox ln -sf /usr/sbin/haechi-unwanted /tmp/innocent; /tmp/innocent";
     assert_eq!(watched.status(&["sh", "-c", link]), REFUSED, "a link is what it points to");
     assert_eq!(watched.status(&[OTHER]), RAN);
-    assert_eq!(outside.status(&[SSHD]), RAN);
+    assert_eq!(outside.status(&[UNWANTED]), RAN);
 
     let mut told = Vec::new();
     while told.len() < 3 {
@@ -67,21 +71,43 @@ fn refuses(deny: &mut Deny, tier: Tier) {
     assert_eq!(told.len(), 3, "{told:?}");
     for one in &told {
         assert_eq!((one.cgroup, one.tier), (group, tier));
-        assert_eq!((one.name.as_str(), one.path.as_str()), ("sshd", SSHD));
+        assert_eq!((one.name.as_str(), one.path.as_str()), ("haechi-unwanted", UNWANTED));
         assert!(one.pid > 0 && one.at_ns > 0);
     }
     assert_eq!(deny.counts().unwrap().refused, 3);
     assert!(deny.next(Duration::from_millis(50)).unwrap().is_empty());
 
     deny.set_names(&[]).unwrap();
-    assert_eq!(watched.status(&[SSHD]), RAN);
-    deny.set_names_of(group, &names(&["other"])).unwrap();
+    assert_eq!(watched.status(&[UNWANTED]), RAN);
+    deny.set_names_of(group, &names(&["haechi-other"])).unwrap();
     assert_eq!(watched.status(&["sh", "-c", OTHER]), REFUSED);
-    assert_eq!(watched.status(&[SSHD]), RAN);
-    deny.set_names(&names(&["sshd"])).unwrap();
+    assert_eq!(watched.status(&[UNWANTED]), RAN);
+    deny.set_names(&names(&["haechi-unwanted"])).unwrap();
+    // As where no engine says where the file system is.
+    deny.watch(outside.group(), Some(&outside.root())).unwrap();
+    assert_eq!(outside.status(&["sh", "-c", UNWANTED]), REFUSED);
     deny.forget(group).unwrap();
     assert_eq!(watched.status(&[OTHER]), RAN);
-    assert_eq!(watched.status(&[SSHD]), RAN);
+    assert_eq!(watched.status(&[UNWANTED]), RAN);
+}
+
+/// Longer than a path that the kernel tells; each folder is entered from the one above.
+const DEEP: &str = "name=$(printf '%0200d' 0); i=0
+    while [ $i -lt 25 ]; do busybox mkdir -p $name && cd -P $name; i=$((i+1)); done
+    busybox cp /usr/sbin/haechi-unwanted . && ./haechi-unwanted";
+
+#[test]
+fn a_path_that_cannot_be_told_hides_nothing() {
+    let container = Container::start("exec sleep 300");
+    assert_eq!(container.status(&["sh", "-c", DEEP]), RAN);
+    let (mut deny, _) = Deny::new();
+    deny.watch(container.group(), Some(&container.merged())).unwrap();
+    deny.set_names(&names(&["haechi-unwanted"])).unwrap();
+    assert_eq!(container.status(&["sh", "-c", DEEP]), REFUSED);
+    let told = deny.next(Duration::from_secs(5)).unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let name = if deny.tier() == Tier::Fanotify { "" } else { "haechi-unwanted" };
+    assert_eq!(told[0].name, name, "the path is as long as it should be");
 }
 
 #[test]
@@ -89,10 +115,10 @@ fn when_it_is_dropped_all_is_let_through() {
     let container = Container::start("exec sleep 300");
     let (mut deny, _) = Deny::new();
     deny.watch(container.group(), Some(&container.merged())).unwrap();
-    deny.set_names(&names(&["sshd"])).unwrap();
-    assert_eq!(container.status(&["sh", "-c", SSHD]), REFUSED);
+    deny.set_names(&names(&["haechi-unwanted"])).unwrap();
+    assert_eq!(container.status(&["sh", "-c", UNWANTED]), REFUSED);
     drop(deny);
-    assert_eq!(container.status(&[SSHD]), RAN);
+    assert_eq!(container.status(&[UNWANTED]), RAN);
 }
 
 #[test]
@@ -101,9 +127,11 @@ fn what_cannot_be_guarded_is_said() {
     assert!(matches!(deny.watch(5, None), Err(DenyError::NoFolder(5))));
     assert!(matches!(deny.watch(5, Some(Path::new("/"))), Err(DenyError::Folder { .. })));
     assert!(matches!(deny.watch(1, Some(Path::new("/"))), Err(DenyError::Group(1))));
+    let own = Path::new("/proc/self/root");
+    assert!(matches!(deny.watch(5, Some(own)), Err(DenyError::Folder { .. })));
     let (mut none, abilities) = Deny::with_tier(Tier::None);
     assert!(abilities.is_empty());
     assert!(matches!(none.watch(5, None), Err(DenyError::Unable)));
-    assert!(matches!(none.set_names(&names(&["sshd"])), Err(DenyError::Unable)));
+    assert!(matches!(none.set_names(&names(&["haechi-unwanted"])), Err(DenyError::Unable)));
     assert!(none.descriptor().is_none() && none.refused().is_empty());
 }

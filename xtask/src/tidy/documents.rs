@@ -10,7 +10,7 @@ use regex::Regex;
 use super::Complaints;
 use super::files::texts;
 
-const XTASK: [&str; 5] = ["verify", "test", "lab", "bench", "tidy"];
+const XTASK: [&str; 6] = ["verify", "test", "lab", "bench", "vm", "tidy"];
 
 pub(super) fn commands(program: &Path) -> Result<Complaints> {
     let mut complaints = Vec::new();

@@ -159,8 +159,6 @@ fn head(number: u32, mode: u32, name: &str, size: usize) -> io::Result<Vec<u8>> 
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use super::*;
 
     #[test]

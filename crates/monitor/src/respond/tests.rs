@@ -91,16 +91,24 @@ fn the_budget_is_kept_and_comes_back() {
 }
 
 #[test]
-fn one_attack_is_answered_once_and_a_dry_run_only_tells() {
+fn one_attack_is_answered_once_and_a_new_one_again() {
     let now = Instant::now();
     let mut responder = Responder::new(policy("*", Response::Pause), true, None);
     let repeated = Some(Outcome::Withheld(Withheld::Repeated));
     assert_eq!(outcome(&mut responder, &alert("r", "web"), now), Some(Outcome::Begun));
+    responder.took_effect("id-web", Response::Pause, 5);
     assert_eq!(outcome(&mut responder, &alert("s", "web"), now), repeated);
     assert_eq!(outcome(&mut responder, &alert("s", "app"), now), Some(Outcome::Begun));
-    assert_eq!(outcome(&mut responder, &alert("s", "web"), now + REPEATED), Some(Outcome::Begun));
-    let dry = MonitorPolicy { dry_run: true, ..policy("*", Response::Pause) };
-    responder.use_policy(dry);
+    // Somebody let it run again.
+    let mut later = alert("s", "web");
+    later.event.at = 6;
+    assert_eq!(outcome(&mut responder, &later, now), Some(Outcome::Begun));
+    responder.use_policy(policy("*", Response::Isolate));
+    responder.took_effect("id-web", Response::Isolate, 5);
+    assert_eq!(outcome(&mut responder, &later, now), repeated);
+    responder.over("id-web");
+    assert_eq!(outcome(&mut responder, &later, now), Some(Outcome::Begun));
+    responder.use_policy(MonitorPolicy { dry_run: true, ..policy("*", Response::Pause) });
     assert_eq!(outcome(&mut responder, &alert("r", "new"), now), Some(Outcome::DryRun));
 }
 

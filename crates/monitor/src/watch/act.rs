@@ -17,6 +17,8 @@ use crate::judge::{Begun, since};
 
 /// How long a stopped container has to end by itself, in seconds.
 const STOP_SECONDS: u32 = 10;
+/// How long the engine has before the evidence is gathered without it.
+const QUICKLY: Duration = Duration::from_millis(100);
 /// How long it waits before it asks an engine again that did not answer.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -77,7 +79,6 @@ impl Actor {
         let path = format!("/containers/{}/pause", encode(&id));
         let mut tries = 0;
         let elsewhere = hands::engine_freezes_elsewhere();
-        let gathering = self.evidence(group);
         let pausing = async {
             loop {
                 // Where the engine uses the same freezer it finds the container paused and refuses; the offender is held
@@ -114,14 +115,15 @@ impl Actor {
                 }
             }
         };
-        tokio::pin!(pausing, gathering);
-        let shown = tokio::select! {
-            shown = &mut pausing => {
-                action.evidence = Some(gathering.await);
+        tokio::pin!(pausing);
+        // It stands still already: the engine first, so that people see it, unless that takes long.
+        let shown = match tokio::time::timeout(QUICKLY, &mut pausing).await {
+            Ok(shown) => {
+                action.evidence = Some(self.evidence(group).await);
                 shown
             }
-            evidence = &mut gathering => {
-                action.evidence = Some(evidence);
+            Err(_) => {
+                action.evidence = Some(self.evidence(group).await);
                 // What is known is kept, however long the engine takes.
                 told(action);
                 pausing.await

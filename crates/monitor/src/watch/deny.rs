@@ -1,5 +1,7 @@
 //! Programs that no container may start: refused by the kernel, and told as alerts.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Priority};
@@ -7,7 +9,6 @@ use haechi_core::event::{Action as Did, Event, Exec, Process};
 use haechi_core::response::{ACTION_SCHEMA, Action, Outcome, Response, Speed};
 use haechi_sensor::{Deny, Refusal, Tier};
 
-use crate::container::Container;
 use crate::monitor::Clock;
 
 /// Name under which refusals are told.
@@ -20,11 +21,13 @@ const REFUSED: i64 = -1;
 /// Refuses programs, if there are names of them.
 pub(super) struct Guard {
     deny: Option<Deny>,
+    /// Containers, with the folder of their file system: also those that came before there were names.
+    known: BTreeMap<u64, Option<PathBuf>>,
 }
 
 impl Guard {
     pub fn new(names: &[String]) -> Self {
-        let mut guard = Self { deny: None };
+        let mut guard = Self { deny: None, known: BTreeMap::new() };
         guard.use_names(names);
         guard
     }
@@ -38,6 +41,11 @@ impl Guard {
                 tracing::info!("{}: {why}", ability.name);
             }
             self.deny = Some(deny);
+            let known: Vec<(u64, Option<PathBuf>)> =
+                self.known.iter().map(|(cgroup, merged)| (*cgroup, merged.clone())).collect();
+            for (cgroup, merged) in known {
+                self.guard(cgroup, merged.as_deref());
+            }
         }
         if let Some(deny) = &mut self.deny
             && let Err(error) = deny.set_names(names)
@@ -50,16 +58,26 @@ impl Guard {
         self.deny.as_ref().map_or(Tier::None, Deny::tier)
     }
 
-    pub fn watch(&mut self, cgroup: u64, container: &Container) {
-        let merged = (!container.merged.is_empty()).then(|| container.merged.as_ref());
+    /// Guards a container: by the folder that the engine names, else by the root of one of its processes.
+    pub fn watch(&mut self, cgroup: u64, merged: &str, pids: impl Fn() -> Vec<u32>) {
+        let merged = match merged {
+            "" => pids().first().map(|pid| PathBuf::from(format!("/proc/{pid}/root"))),
+            merged => Some(merged.into()),
+        };
+        self.guard(cgroup, merged.as_deref());
+        self.known.insert(cgroup, merged);
+    }
+
+    fn guard(&mut self, cgroup: u64, merged: Option<&Path>) {
         if let Some(deny) = &mut self.deny
             && let Err(error) = deny.watch(cgroup, merged)
         {
-            tracing::error!("programs of {} cannot be refused: {error}", container.name);
+            tracing::error!("programs of the container of group {cgroup} are NOT refused: {error}");
         }
     }
 
     pub fn forget(&mut self, cgroup: u64) {
+        self.known.remove(&cgroup);
         if let Some(deny) = &mut self.deny
             && let Err(error) = deny.forget(cgroup)
         {

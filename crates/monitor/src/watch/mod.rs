@@ -120,6 +120,7 @@ struct Known {
     since: Timestamp,
     from_start: bool,
     lost: u64,
+    path: String,
 }
 
 /// The tasks' ends, and what is known.
@@ -135,6 +136,8 @@ struct Watcher {
     known: BTreeMap<u64, Known>,
     /// Actions that last, by number.
     open: HashMap<u64, Action>,
+    /// When containers were let run again last, by the engine's clock.
+    unpaused: HashMap<String, Timestamp>,
     number: u64,
     unkept: u64,
     listening: bool,
@@ -189,6 +192,7 @@ pub async fn watch(
         counts: Arc::clone(&counts),
         throttle: Throttle::default(),
         held: HashMap::new(),
+        parents: Vec::new(),
         events,
     };
     let actor = Actor { hands, engine: Connect::clone(&engine), cuts: Arc::new(Mutex::default()) };
@@ -226,6 +230,7 @@ pub async fn watch(
         known: BTreeMap::new(),
         number: recovered.next,
         open: recovered.actions,
+        unpaused: HashMap::new(),
         unkept: 0,
         listening: false,
     };
@@ -292,6 +297,7 @@ impl Watcher {
                     since: Timestamp::now(),
                     from_start: !before && self.listening,
                     lost: 0,
+                    path,
                 };
                 self.known.insert(cgroup, known);
             }
@@ -327,7 +333,13 @@ impl Watcher {
         });
     }
 
-    fn result(&mut self, number: u64, action: Action) {
+    fn result(&mut self, number: u64, mut action: Action) {
+        // Somebody was quicker than the evidence.
+        let resumed = self.unpaused.get(&action.container.id).is_some_and(|at| *at > action.at);
+        if action.response == Response::Pause && action.outcome == Outcome::Done && resumed {
+            let _ = self.orders.send(Order::Over(action.container.id.clone()));
+            action.outcome = Outcome::Ended;
+        }
         self.keep(Keep::Action(number, Box::new(action.clone())));
         let lasts = matches!(action.response, Response::Pause | Response::Isolate);
         if lasts && matches!(action.outcome, Outcome::Begun | Outcome::Done) {
@@ -350,7 +362,8 @@ impl Watcher {
                 for (cgroup, known) in &mut self.known {
                     if known.id == container.id {
                         known.name.clone_from(&container.name);
-                        self.deny.watch(*cgroup, &container);
+                        let pids = || self.actor.hands.processes(&known.path);
+                        self.deny.watch(*cgroup, &container.merged, pids);
                     }
                 }
                 let _ = self.orders.send(Order::Learn(container));
@@ -381,6 +394,7 @@ impl Watcher {
             let _ = self.names.send(activity.id.clone());
         }
         if activity.kind == "container" && activity.action == "unpause" {
+            self.unpaused.insert(activity.id.clone(), activity.at);
             self.ended(&activity.id, Response::Pause);
         }
     }
@@ -396,6 +410,7 @@ impl Watcher {
             .collect();
         for number in which {
             if let Some(mut action) = self.open.remove(&number) {
+                let _ = self.orders.send(Order::Over(container.to_owned()));
                 action.outcome = Outcome::Ended;
                 self.keep(Keep::Action(number, Box::new(action)));
             }
@@ -403,6 +418,7 @@ impl Watcher {
     }
 
     fn over(&mut self, container: &str) {
+        self.unpaused.remove(container);
         self.ended(container, Response::Pause);
         self.ended(container, Response::Isolate);
         self.actor.rejoin(container);
@@ -421,7 +437,9 @@ impl Watcher {
             let (alert, action) = deny::alert(&refusal, id, name, clock());
             counts.alerts.fetch_add(1, Ordering::Relaxed);
             self.number += 1;
-            self.keep(Keep::Alert(Box::new(alert), Some((self.number, Box::new(action)))));
+            let begun = Some((self.number, Box::new(action.clone())));
+            self.keep(Keep::Alert(Box::new(alert), begun));
+            self.keep(Keep::Action(self.number, Box::new(action)));
         }
     }
 

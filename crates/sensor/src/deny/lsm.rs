@@ -221,9 +221,12 @@ pub(crate) fn reason(error: &dyn std::error::Error) -> String {
         }
         cause = inner.source();
     }
+    // Where the verifier had nothing to say.
+    let text =
+        text.trim_end().trim_end_matches("Verifier output:").trim_end().trim_end_matches('.');
     let size = text.chars().count();
     if size <= CAUSE {
-        return text;
+        return text.to_owned();
     }
     let end: String = text.chars().skip(size - CAUSE).collect();
     format!("…{end}")

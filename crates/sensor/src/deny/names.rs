@@ -37,6 +37,11 @@ impl Names {
         self.0.iter().flat_map(|(group, names)| names.iter().map(|name| (*group, name.as_str())))
     }
 
+    /// Whether there are none at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether there are none for a group.
     pub(crate) fn has_none_of(&self, group: u64) -> bool {
         !self.0.contains_key(&group)

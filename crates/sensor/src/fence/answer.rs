@@ -2,7 +2,6 @@
 //! file of a container, and neither holds a lock while it looks at anything.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -10,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use nix::errno::Errno;
 use nix::sys::fanotify::{FanotifyEvent, FanotifyResponse, Response};
@@ -24,6 +24,8 @@ use crate::groups;
 const LATE: Duration = Duration::from_millis(50);
 /// How often the watchdog looks, in nanoseconds.
 const LOOK: i64 = 40_000_000;
+/// The most urgent of ordinary threads (setpriority(2)).
+const NICE: i32 = -20;
 /// What the kernel appends to the path of a file that was removed.
 const REMOVED: &str = " (deleted)";
 
@@ -42,6 +44,8 @@ pub(super) struct Turn {
 
 /// Answers until it is told to stop.
 pub(super) fn answer(shared: &Shared, sender: &SyncSender<Refusal>) {
+    // Programs wait for this thread; on a busy machine it must not wait behind what they started. Best effort.
+    let _ = rustix::process::setpriority_process(None, NICE);
     while wait(shared) {
         lock(&shared.turn).since = Some(Instant::now());
         match shared.group.read_events() {
@@ -93,7 +97,7 @@ fn answer_one(shared: &Shared, event: &FanotifyEvent, sender: &SyncSender<Refusa
         return;
     };
     // What is refused in every container is refused however long it takes to tell in which.
-    let everywhere = names.refuses(None, &name);
+    let everywhere = name.is_empty() || names.refuses(None, &name);
     let settled = everywhere && settle(shared, Response::FAN_DENY);
     let group = group_of(event, &scope);
     let refused = everywhere || names.refuses(group, &name);
@@ -135,10 +139,16 @@ fn reply(shared: &Shared, event: &FanotifyEvent, response: Response) -> bool {
     open
 }
 
-/// The program's path and name, if the name is refused somewhere.
+/// The program's path and name, if the name is refused somewhere; both empty if the path is longer than the kernel
+/// tells. Such a path is made by hand, to be seen by nobody.
 fn known(event: &FanotifyEvent, names: &Names) -> Option<(String, String)> {
-    let path = fs::read_link(format!("/proc/self/fd/{}", event.fd()?.as_raw_fd())).ok()?;
-    let path = path.to_string_lossy().into_owned();
+    let path = match fs::read_link(format!("/proc/self/fd/{}", event.fd()?.as_raw_fd())) {
+        Ok(path) => path.to_string_lossy().into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename && !names.is_empty() => {
+            return Some(Default::default());
+        }
+        Err(_) => return None,
+    };
     let whole = path.rsplit('/').next().unwrap_or_default();
     // A file may really be called so.
     let both = [whole, whole.strip_suffix(REMOVED).unwrap_or(whole)];
@@ -182,6 +192,7 @@ fn respond(shared: &Shared, event: &FanotifyEvent, response: Response) {
 
 /// Looks after the other thread until that has ended.
 pub(super) fn watch(shared: &Shared) {
+    let _ = rustix::process::setpriority_process(None, NICE);
     let mut stopping = false;
     loop {
         let mut stop = [PollFd::from_borrowed_fd(shared.stop.as_fd(), PollFlags::IN)];

@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A running container.
 pub struct Container {
@@ -20,10 +20,21 @@ pub struct Container {
 impl Container {
     /// Starts one that runs a shell script.
     pub fn start(script: &str) -> Self {
+        Self::start_with(&[], script)
+    }
+
+    /// The same, with options of the engine.
+    pub fn start_with(options: &[&str], script: &str) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("haechi-sensor-{}-{number}", process::id());
-        let id = docker(&["run", "--detach", "--name", &name, image(), "/bin/sh", "-c", script]);
+        let mut running = running();
+        if *running == 0 {
+            make_image();
+        }
+        let run = ["run", "--detach", "--name", &name];
+        let id = docker(&[&run, options, &[&image(), "/bin/sh", "-c", script]].concat());
+        *running += 1;
         Self { name, id }
     }
 
@@ -55,6 +66,11 @@ impl Container {
         self.inspect("{{.GraphDriver.Data.MergedDir}}").into()
     }
 
+    /// The same, through its first process.
+    pub fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.inspect("{{.State.Pid}}")).into()
+    }
+
     /// Its address on the bridge.
     pub fn address(&self) -> Ipv4Addr {
         self.inspect("{{.NetworkSettings.IPAddress}}").parse().unwrap()
@@ -68,39 +84,49 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         run(&["rm", "--force", "--volumes", &self.name]);
+        let mut running = running();
+        *running -= 1;
+        if *running == 0 {
+            run(&["rmi", &image()]);
+        }
     }
 }
 
-/// The image: busybox, and two programs that are copies of it and so say only that they ran (status 127).
-fn image() -> &'static str {
-    static IMAGE: OnceLock<String> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let name = "haechi-sensor-test:1";
-        let root = std::env::temp_dir().join(format!("haechi-sensor-image-{}", process::id()));
-        let busybox =
-            ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
-        let busybox = busybox.unwrap();
-        for folder in ["bin", "usr/sbin", "tmp", "etc"] {
-            fs::create_dir_all(root.join(folder)).unwrap();
-        }
-        for copy in ["bin/busybox", "usr/sbin/sshd", "usr/sbin/other"] {
-            fs::copy(busybox, root.join(copy)).unwrap();
-        }
-        for link in ["sh", "sleep", "nc", "cat", "true", "cp"] {
-            symlink("busybox", root.join("bin").join(link)).unwrap();
-        }
-        let mut archive = Command::new("tar");
-        archive.arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped());
-        let mut archive = archive.spawn().unwrap();
-        let import = Command::new("timeout")
-            .args(["60", "docker", "import", "-", name])
-            .stdin(archive.stdout.take().unwrap())
-            .output()
-            .unwrap();
-        assert!(archive.wait().unwrap().success() && import.status.success(), "{import:?}");
-        fs::remove_dir_all(&root).unwrap();
-        name.to_owned()
-    })
+/// How many containers there are: the image is there as long as there is one.
+static RUNNING: Mutex<u32> = Mutex::new(0);
+
+fn running() -> MutexGuard<'static, u32> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn image() -> String {
+    format!("haechi-sensor-test:{}", process::id())
+}
+
+/// Makes the image: busybox, and two programs that are copies of it and so say only that they ran (status 127).
+fn make_image() {
+    let root = std::env::temp_dir().join(format!("haechi-sensor-image-{}", process::id()));
+    let mut places = ["/bin/busybox", "/usr/bin/busybox"].into_iter();
+    let busybox = places.find(|path| Path::new(path).exists()).unwrap();
+    for folder in ["bin", "usr/sbin", "tmp", "etc"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for copy in ["bin/busybox", "usr/sbin/haechi-unwanted", "usr/sbin/haechi-other"] {
+        fs::copy(busybox, root.join(copy)).unwrap();
+    }
+    for link in ["sh", "sleep", "nc", "cat"] {
+        symlink("busybox", root.join("bin").join(link)).unwrap();
+    }
+    let mut archive = Command::new("tar");
+    archive.arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped());
+    let mut archive = archive.spawn().unwrap();
+    let import = Command::new("timeout")
+        .args(["60", "docker", "import", "-", &image()])
+        .stdin(archive.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(archive.wait().unwrap().success() && import.status.success(), "{import:?}");
+    fs::remove_dir_all(&root).unwrap();
 }
 
 fn docker(words: &[&str]) -> String {
