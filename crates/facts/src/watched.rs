@@ -150,7 +150,7 @@ fn earlier(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
-/// Each exec call once, those with more rights or another user first, then the newest; and of how many the engine
+/// Each exec call once, those with more rights or as root first, then the newest; and of how many the engine
 /// did not tell the rights. Runs of the container's own health check are left out.
 fn execs(activity: &[Activity], started: Timestamp) -> (Vec<Exec>, usize) {
     let mut calls: BTreeMap<(&str, Timestamp), (&Activity, &ExecCall)> = BTreeMap::new();
@@ -175,7 +175,7 @@ fn execs(activity: &[Activity], started: Timestamp) -> (Vec<Exec>, usize) {
         .filter(|(_, (one, _))| !is_health_check(one))
         .map(|((_, at), (_, call))| (at, call))
         .collect();
-    let matters = |call: &ExecCall| call.privileged != Some(false) || !call.user.is_empty();
+    let matters = |call: &ExecCall| call.privileged != Some(false) || is_root(&call.user);
     list.sort_by_key(|(at, call)| (!matters(call), std::cmp::Reverse(*at)));
     let untold = list.iter().filter(|(_, call)| call.privileged.is_none()).count();
     let execs = list.into_iter().map(|(at, call)| Exec {
@@ -185,6 +185,13 @@ fn execs(activity: &[Activity], started: Timestamp) -> (Vec<Exec>, usize) {
         privileged: call.privileged,
     });
     (execs.collect(), untold)
+}
+
+/// Whether a user as given to an exec call is root. An engine reads `+0` as a number, too.
+fn is_root(user: &str) -> bool {
+    let name = user.split(':').next().unwrap_or_default();
+    let digits = name.strip_prefix(['+', '-']).unwrap_or(name);
+    name == "root" || (!digits.is_empty() && digits.bytes().all(|byte| byte == b'0'))
 }
 
 fn alert((count, alert): &(u64, Alert)) -> ContainerAlert {

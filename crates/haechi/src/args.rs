@@ -1,5 +1,6 @@
 //! The command line, as typed. Every option has a `HAECHI_*` variable.
 
+mod alerts;
 mod image;
 mod monitor;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use alerts::*;
 pub use image::*;
 pub use monitor::*;
 
@@ -72,6 +74,12 @@ pub enum Command {
     Db(Db),
     /// Watch running containers from the kernel, and judge what they do by rules
     Monitor(Monitor),
+    /// Alerts on record, newest first
+    Alerts(Alerts),
+    /// What was done about alerts, newest first
+    Actions(Actions),
+    /// What was done through the engine, newest first
+    Activity(Activity),
     /// Benchmarks and checks
     #[command(subcommand)]
     Benchmark(Benchmark),

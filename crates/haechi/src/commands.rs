@@ -1,5 +1,6 @@
 //! One function for each command.
 
+mod alerts;
 mod benchmark;
 mod collect;
 mod db;
@@ -84,6 +85,9 @@ pub const NOTES: &[&str] = &[
     "db-line-old",
     "db-line-error",
     "images-not-examined",
+    "alerts-none",
+    "actions-none",
+    "activity-none",
     "rule-problem",
     "monitor-lacks",
     "monitor-began",
@@ -97,6 +101,7 @@ pub const NOTES: &[&str] = &[
     "monitor-suppressed",
     "monitor-unkept",
     "monitor-not-kept",
+    "monitor-responds",
 ];
 
 /// Runs a command; its exit code.
@@ -107,6 +112,9 @@ pub async fn run(command: &Command, setting: &Setting) -> anyhow::Result<u8> {
         Command::Image(args) => image::run(args, setting).await,
         Command::Db(args) => db::run(args, setting).await,
         Command::Monitor(args) => monitor::run(args, setting).await,
+        Command::Alerts(args) => alerts::alerts(args, setting).await,
+        Command::Actions(args) => alerts::actions(args, setting).await,
+        Command::Activity(args) => alerts::activity(args, setting).await,
         Command::Benchmark(args) => benchmark::run(args, setting),
         Command::Policy(args) => policy::run(args, setting),
         Command::History(args) => history::list(args, setting).await,

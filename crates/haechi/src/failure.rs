@@ -40,6 +40,9 @@ pub enum Failure {
     /// The store said no.
     #[error("{0}")]
     Store(String),
+    /// Another monitor of this machine responds already; its process.
+    #[error("{0}")]
+    MonitorResponds(String),
     /// The engine has no such image.
     #[error("{0}")]
     NoSuchImage(String),
@@ -126,6 +129,7 @@ impl Failure {
                 setting.text("pointless-option", &[("option", option), ("variable", &variable)])
             }
             Self::Store(why) => setting.text("store-failed", &[("why", why)]),
+            Self::MonitorResponds(pid) => setting.text("monitor-responds", &[("pid", pid)]),
         }
     }
 }

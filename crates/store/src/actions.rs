@@ -23,6 +23,12 @@ const TABLE: Table = Table { name: "action", container: "container", what: "acti
 #[sqlx(transparent)]
 pub struct ActionId(pub i64);
 
+impl From<ActionId> for i64 {
+    fn from(id: ActionId) -> Self {
+        id.0
+    }
+}
+
 impl fmt::Display for ActionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

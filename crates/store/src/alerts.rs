@@ -23,6 +23,12 @@ const TABLE: Table = Table { name: "alert", container: "container", what: "alert
 #[sqlx(transparent)]
 pub struct AlertId(pub i64);
 
+impl From<AlertId> for i64 {
+    fn from(id: AlertId) -> Self {
+        id.0
+    }
+}
+
 impl fmt::Display for AlertId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

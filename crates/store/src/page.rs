@@ -123,8 +123,7 @@ impl<'a> Question<'a> {
         let failed = self.store.failed(self.doing);
         let Table { name, what, .. } = *self.table;
         if let Some(before) = before {
-            let mut sql =
-                QueryBuilder::<Sqlite>::new(format!("SELECT at FROM {name} WHERE id = "));
+            let mut sql = QueryBuilder::<Sqlite>::new(format!("SELECT at FROM {name} WHERE id = "));
             sql.push_bind(before);
             let found: Option<i64> =
                 sql.build_query_scalar().fetch_optional(&self.store.pool).await.map_err(failed)?;

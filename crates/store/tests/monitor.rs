@@ -1,5 +1,4 @@
 //! What the monitor keeps: alerts, actions, activity and stretches of watching survive, are found, and are forgotten.
-#![expect(clippy::indexing_slicing, reason = "a test may stop at once")]
 
 mod common;
 
@@ -13,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 const WEB: &str = "aaaaaaaaaaaa0000000000000000000000000000000000000000000000000000";
 const DB: &str = "bbbbbbbbbbbb0000000000000000000000000000000000000000000000000000";
 
+#[expect(clippy::unwrap_used, reason = "a helper of tests, where a failure may stop at once")]
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }

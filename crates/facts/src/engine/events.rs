@@ -90,8 +90,6 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
     use super::*;
 
     async fn read(bytes: &[u8], chunk: usize) -> Vec<Result<Value, ApiError>> {

@@ -1,5 +1,4 @@
 //! What was seen is a fact; silence counts only if somebody listened all the time.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use haechi_core::facts::ContainerState;
 

@@ -2,7 +2,9 @@
 //!
 //! Gathers rules, policy, store and engine for [`haechi_monitor::watch`], and writes what that shows.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,6 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::args::{AlertFormat, Monitor as Args};
 use crate::exit;
+use crate::failure::Failure;
 use crate::setting::{Setting, read_trusted, trusted};
 
 /// A larger file of rules is not read.
@@ -28,8 +31,10 @@ const RULES_SIZE_MAX: u64 = 4 << 20;
 const SITE_RULES: &str = "/etc/haechi/rules.d";
 /// How often it is looked whether rules or the policy changed.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long the engine has for an answer.
-const ENGINE: Duration = Duration::from_secs(10);
+/// How long the engine has for an answer: it waits for a container that it stops.
+const ENGINE: Duration = Duration::from_secs(30);
+/// Held by the one monitor of this machine that responds.
+const LOCK: &str = "/run/haechi-monitor.lock";
 
 pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     // Tasks outlive this function's borrow.
@@ -45,6 +50,7 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     if args.respond && policy.responses.is_empty() && policy.denied_programs.is_empty() {
         setting.note("monitor-no-responses", &[]);
     }
+    let _lock = if args.respond { Some(lock()?) } else { None };
     let store = if args.no_store { None } else { Some(super::store(setting).await?) };
     let (renew, renewed) = mpsc::channel(1);
     let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -117,6 +123,28 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     } else {
         exit::CLEAN
     })
+}
+
+/// Makes this the one monitor of the machine that responds: two would let go on what the other one holds.
+fn lock() -> anyhow::Result<File> {
+    let failed = |error: std::io::Error| Failure::file(Path::new(LOCK), error);
+    let mut file = File::options()
+        .create(true)
+        .read(true)
+        .write(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(LOCK)
+        .map_err(failed)?;
+    let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    if rustix::fs::flock(&file, exclusive).is_err() {
+        let mut pid = String::new();
+        file.take(20).read_to_string(&mut pid).map_err(failed)?;
+        return Err(Failure::MonitorResponds(pid.trim().to_owned()).into());
+    }
+    file.set_len(0).map_err(failed)?;
+    writeln!(file, "{}", std::process::id()).map_err(failed)?;
+    Ok(file)
 }
 
 /// Reads the rules and says what is wrong with them.

@@ -43,13 +43,15 @@ fn nothing_is_cut_without_a_count_and_what_is_unknown_is_not_zero() {
             image_id: Some("bad".into()),
             ..Container::default()
         }]),
-        gaps: vec![Gap {
-            kind: SubjectKind::Image,
-            id: "clean".into(),
-            fact: "scan.packages".into(),
-            cause: Cause::Missing,
-            detail: "layer 2 ends in the middle".into(),
-        }],
+        gaps: ["scan.packages", "scan.vulnerabilities"]
+            .map(|fact| Gap {
+                kind: SubjectKind::Image,
+                id: "clean".into(),
+                fact: fact.into(),
+                cause: Cause::Missing,
+                detail: "layer 2 ends in the middle".into(),
+            })
+            .into(),
         ..Snapshot::default()
     };
     let lines = lines(&snapshot);
@@ -64,6 +66,7 @@ fn nothing_is_cut_without_a_count_and_what_is_unknown_is_not_zero() {
     assert_eq!(bad.layers[1].ratings.values().sum::<u64>(), 30);
     assert!(!lines[1].scanned());
     assert_eq!((lines[1].total(), lines[1].secrets), (None, -1));
+    assert!(!bad.undecided && lines[2].undecided);
     assert_eq!(lines[2].problems, ["layer 2 ends in the middle"]);
 }
 
