@@ -44,9 +44,9 @@ const LEFT_OUT: [&str; 7] = [
     "--exclude=./proc/*",
 ];
 /// Containers that run at the same time.
-const WORKERS: usize = 5;
+const WORKERS: usize = 6;
 /// No behaviour takes longer than this, in seconds.
-const SECONDS_MAX: &str = "60";
+const SECONDS_MAX: &str = "30";
 /// How long the monitor may take to begin and to end.
 const MONITOR_MAX: Duration = Duration::from_secs(60);
 /// From this on an alert calls for somebody; what is below is for the record.
@@ -202,7 +202,9 @@ fn debian() -> PathBuf {
 fn images() {
     docker(&["import", debian().to_str().unwrap(), DEBIAN]);
     let busybox = fs::read("/bin/busybox").unwrap();
-    let programs = ["apk", "cat", "chmod", "cp", "httpd", "ls", "nc", "ping", "ps", "rm", "sh", "sleep", "wget"];
+    let programs = [
+        "apk", "cat", "chmod", "cp", "httpd", "ls", "nc", "ping", "ps", "rm", "sh", "sleep", "wget",
+    ];
     let layer = Layer::new().mode("bin/busybox", 0o755, &busybox).dir("tmp", 0o1777);
     let layer = layer.file("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
     let link = |layer: Layer, program: &&str| layer.link(&format!("bin/{program}"), "busybox");
@@ -228,7 +230,17 @@ impl Behaviour {
             Base::Busybox => (BUSYBOX, ["/bin/sh", "-e"]),
         };
         let mut start = Command::new("timeout");
-        start.args([SECONDS_MAX, "docker", "run", "--name", &name, "--label", PREFIX, "--cidfile"]);
+        start.args([
+            "--signal=KILL",
+            SECONDS_MAX,
+            "docker",
+            "run",
+            "--name",
+            &name,
+            "--label",
+            PREFIX,
+            "--cidfile",
+        ]);
         start.arg(&cid).args(&self.options);
         if !self.options.iter().any(|option| option.starts_with("--network")) {
             start.args(["--network", "none"]);
@@ -245,7 +257,8 @@ impl Behaviour {
         let mut done = start.stdin(file("run", &self.run)).output().unwrap();
         if detached && done.status.success() {
             let mut more = Command::new("timeout");
-            more.args([SECONDS_MAX, "docker", "exec", "--interactive", &name]).args(shell);
+            more.args(["--signal=KILL", SECONDS_MAX, "docker", "exec", "--interactive", &name])
+                .args(shell);
             done = more.stdin(file("exec", &self.exec)).output().unwrap();
         }
         let took = begin.elapsed();
@@ -360,7 +373,8 @@ fn attacks_are_told_and_everyday_work_is_not() {
     println!("\n{:<24} {:<62} told by", "EVERYDAY", "");
     for behaviour in everyday.iter().filter(wanted) {
         let rules = &told[&behaviour.name];
-        let words: Vec<String> = rules.iter().map(|(r, priority)| format!("{r} ({priority})")).collect();
+        let words: Vec<String> =
+            rules.iter().map(|(r, priority)| format!("{r} ({priority})")).collect();
         println!("{:<24} {:<62} {}", behaviour.name, behaviour.title, words.join("; "));
         let outcome = &outcomes[&behaviour.name];
         if outcome.code != 0 {

@@ -457,6 +457,18 @@ fn an_update_that_is_killed_twenty_times() {
 }
 
 #[test]
+fn quiet_says_nothing_of_what_went_well() {
+    let (feeds, data) = (feeds(1), tempfile::tempdir().unwrap());
+    let from = feeds.path().to_str().unwrap();
+    let words = ["--quiet", "db", "update", "--from", from];
+    let done = Haechi::new(&words).data(data.path()).run().must_end_with(0);
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("", ""));
+    let korean = Haechi::new(&["--lang", "ko", "db", "status"]).data(data.path()).run();
+    let partial = korean.stdout.lines().find(|line| line.contains("불완전함")).unwrap();
+    assert!(!partial.contains("has "), "{partial}");
+}
+
+#[test]
 fn an_update_that_brings_nothing_is_no_success() {
     let empty = tempfile::tempdir().unwrap();
     let from = empty.path().to_str().unwrap();

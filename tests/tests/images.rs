@@ -420,7 +420,8 @@ fn what_means_nothing_is_refused_and_what_is_not_known_is_not_told() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().to_str().unwrap();
     let refused = |words: &[&str], says: &str| {
-        let done = Haechi::new(&[&["image", "scan"][..], words].concat()).run().must_end_with(2);
+        let all = [&["image", "scan", "--quiet"][..], words].concat();
+        let done = Haechi::new(&all).run().must_end_with(2);
         assert!(done.stdout.is_empty() && done.stderr.contains(says), "{words:?}: {}", done.stderr);
         assert_eq!(done.stderr.trim().lines().count(), 1, "{}", done.stderr);
     };

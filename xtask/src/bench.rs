@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: what a verification of 1, 30 and 100 containers costs, and how it grows; what scans of images
-//! ([`images`]) and a database of full size ([`database`]) cost.
+//! ([`images`]) and a database of full size ([`database`]) cost; what it costs to be watched ([`monitor`]).
 //!
 //! Everything is measured in one run on one machine, turn by turn, beside `docker-bench-security` when
 //! `HAECHI_BENCH_DOCKER_BENCH` names its folder. Figures of other machines or days are not comparable.
@@ -9,6 +9,7 @@ mod database;
 mod feeds;
 mod images;
 mod make;
+mod monitor;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,8 +68,8 @@ pub fn run(words: &[&str]) -> Result<()> {
     while let Some(word) = words.next() {
         match *word {
             "--syft" => syft = Some(PathBuf::from(words.next().context("--syft PROGRAM")?)),
-            part @ ("containers" | "images" | "database") => parts.push(part),
-            other => bail!("`{other}` is nothing that is measured: containers, images, database"),
+            part @ ("containers" | "images" | "database" | "monitor") => parts.push(part),
+            other => bail!("`{other}` is nothing that is measured: containers, images, database, monitor"),
         }
     }
     let rounds = match std::env::var("HAECHI_BENCH_RUNS") {
@@ -94,6 +95,9 @@ pub fn run(words: &[&str]) -> Result<()> {
     }
     if wanted("containers") {
         note(containers(rounds))?;
+    }
+    if wanted("monitor") {
+        note(monitor::run(rounds))?;
     }
     if missed.is_empty() { Ok(()) } else { Err(Failed(missed.join("; ")).into()) }
 }

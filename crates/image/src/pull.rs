@@ -96,7 +96,8 @@ pub async fn choose(
     wanted: Option<&str>,
     platform: &str,
 ) -> Result<Chosen, ScanError> {
-    let none = |why: String| ScanError::NoImage { place: place.to_owned(), why };
+    let none =
+        |why: String| ScanError::NoImage { place: place.to_owned(), why: beyond(place, &why) };
     let (bytes, mut digest) = blobs.top().await.map_err(|error| failed(place, error))?;
     let mut document = manifest::document(&bytes, place).map_err(|e| none(e.0))?;
     let (mut wanted, mut tags) = (wanted, Vec::new());
@@ -126,13 +127,16 @@ pub async fn choose(
     Ok(Chosen { digest, id, tags, config, layers })
 }
 
+/// What a message says besides the place with which it begins: the place is said anyway.
+fn beyond(place: &str, message: &str) -> String {
+    let rest = message.strip_prefix(place).unwrap_or(message);
+    rest.trim_start_matches([' ', '/', ':']).to_owned()
+}
+
 /// No scan without manifest and configuration.
 fn failed(place: &str, error: BlobError) -> ScanError {
     let place = place.to_owned();
-    // The message of the error begins with the place, too.
-    let why = error.to_string();
-    let why = why.strip_prefix(&place).unwrap_or(&why);
-    let why = why.trim_start_matches([' ', '/', ':']).to_owned();
+    let why = beyond(&place, &error.to_string());
     match error {
         BlobError::NotFound { .. } | BlobError::Malformed { .. } | BlobError::Digest { .. } => {
             ScanError::NoImage { place, why }

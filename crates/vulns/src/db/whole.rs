@@ -110,7 +110,7 @@ pub fn shortfall(meta: &Meta) -> Option<Shortfall> {
     }
     let all = meta.records.saturating_add(meta.broken);
     (meta.broken.saturating_mul(BROKEN_ONE_IN) > all)
-        .then(|| Shortfall::Broken { records: all, broken: meta.broken })
+        .then_some(Shortfall::Broken { records: all, broken: meta.broken })
 }
 
 /// The year in a CVE's name.

@@ -84,7 +84,7 @@ mod tests {
 
     fn packages(count: usize) -> Vec<Package> {
         let name = |number: usize| format!("p{}", number % 7);
-        (0..count).map(|n| Package::new(PackageKind::Npm, &name(n), "1", "path")).collect()
+        (0..count).map(|n| Package::new(PackageKind::Npm, name(n), "1", "path")).collect()
     }
 
     #[test]
@@ -104,6 +104,6 @@ mod tests {
             _ => Ok(()),
         };
         let error = each(&packages, (0..100).collect(), || (), fails).unwrap_err();
-        assert_eq!(error.to_string(), "damaged");
+        assert!(error.to_string().contains("damaged"));
     }
 }
