@@ -308,6 +308,14 @@ fn told(
     told
 }
 
+fn rules() -> String {
+    fs::read_to_string(repository().join("rules/haechi.yaml")).unwrap()
+}
+
+fn rule_names(rules: &str) -> impl Iterator<Item = &str> {
+    rules.lines().filter_map(|line| line.strip_prefix("- rule: "))
+}
+
 fn shorten(text: &str) -> String {
     text.lines().rev().take(4).collect::<Vec<_>>().join(" | ").chars().take(300).collect()
 }
@@ -393,6 +401,9 @@ fn attacks_are_told_and_everyday_work_is_not() {
     for (rule, [hits, alarms, notices]) in &by_rule {
         println!("{rule:<56} {:>7}  {:>12}  {:>7}", hits.len(), alarms.len(), notices.len());
     }
+    let text = rules();
+    let silent = rule_names(&text).filter(|rule| !by_rule.contains_key(rule));
+    println!("\nRules that told nothing: {}", silent.collect::<Vec<_>>().join("; "));
     let attacks = attacks.iter().filter(wanted).count();
     println!(
         "\n{seen} of {attacks} attacks told, {open} known not to be; {} everyday behaviours; {:.0} s\n",
@@ -401,4 +412,20 @@ fn attacks_are_told_and_everyday_work_is_not() {
     );
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(only.is_some() || (seen >= 44 && all.len() - attacks >= 44), "the corpus is too small");
+}
+
+#[test]
+fn what_is_said_about_rules_is_about_rules_that_there_are() {
+    let text = rules();
+    let names: BTreeSet<&str> = rule_names(&text).collect();
+    let document = fs::read_to_string(repository().join("docs/rules.md")).unwrap();
+    for name in &names {
+        assert!(document.contains(&format!("| {name} | ")), "docs/rules.md lacks `{name}`");
+    }
+    for behaviour in corpus("attacks.yaml") {
+        let unknown: Vec<_> =
+            behaviour.expect.iter().filter(|rule| !names.contains(rule.as_str())).collect();
+        assert!(unknown.is_empty(), "{}: no rules {unknown:?}", behaviour.name);
+        assert!(!behaviour.expect.is_empty(), "{} expects nothing", behaviour.name);
+    }
 }

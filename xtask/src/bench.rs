@@ -69,7 +69,9 @@ pub fn run(words: &[&str]) -> Result<()> {
         match *word {
             "--syft" => syft = Some(PathBuf::from(words.next().context("--syft PROGRAM")?)),
             part @ ("containers" | "images" | "database" | "monitor") => parts.push(part),
-            other => bail!("`{other}` is nothing that is measured: containers, images, database, monitor"),
+            other => bail!(
+                "`{other}` is nothing that is measured: containers, images, database, monitor"
+            ),
         }
     }
     let rounds = match std::env::var("HAECHI_BENCH_RUNS") {

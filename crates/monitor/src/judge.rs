@@ -14,6 +14,7 @@ use haechi_core::alert::Alert;
 use haechi_core::event::{Action as Did, Event};
 use haechi_core::policy::MonitorPolicy;
 use haechi_core::response::{Action, Outcome, Response};
+use haechi_outputs::Metrics;
 use haechi_rules::Rules;
 use haechi_sensor::{Losses, Record, Sensor, SensorError};
 use tokio::sync::mpsc as told;
@@ -94,19 +95,15 @@ pub struct Begun {
     pub at: u64,
 }
 
-/// What the monitor counts of itself.
+/// What the monitor counts of itself, beside its metrics.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Events that were judged.
-    pub events: AtomicU64,
     /// Alerts.
     pub alerts: AtomicU64,
     /// Alerts of which there were too many of one kind, or for which there was no room.
     pub suppressed: AtomicU64,
-    /// Programs that were held.
-    pub held: AtomicU64,
-    /// Nanoseconds from the last alert's event until it was judged.
-    pub latency_ns: AtomicU64,
+    /// What is offered to others.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The thread's state.
@@ -246,7 +243,7 @@ impl Judge {
                 losses.lost
             }
             Record::Event(seen) => {
-                self.counts.events.fetch_add(1, Ordering::Relaxed);
+                self.counts.metrics.counts.events.fetch_add(1, Ordering::Relaxed);
                 let event = seen.event;
                 if self.events {
                     self.tell(Told::Event(Box::new(event.clone())));
@@ -254,7 +251,6 @@ impl Judge {
                 if let Did::Exec(exec) = &event.action {
                     if exec.held {
                         self.held.insert(event.process.pid, event.process.started);
-                        self.counts.held.fetch_add(1, Ordering::Relaxed);
                     }
                     if self.monitor.wants_identity(&event) {
                         self.tell(Told::Identify(Box::new(event.clone())));
@@ -350,7 +346,7 @@ impl Judge {
     fn alert(&mut self, alert: Alert, begun: Option<Box<Begun>>) {
         self.counts.alerts.fetch_add(1, Ordering::Relaxed);
         if let Some(latency) = since(alert.event.at) {
-            self.counts.latency_ns.store(latency.saturating_mul(1000), Ordering::Relaxed);
+            self.counts.metrics.latency(latency);
         }
         if begun.is_some() {
             self.tell(Told::Alert(Box::new(alert), begun));

@@ -111,7 +111,8 @@ fn overhead(place: &Place, rounds: usize) -> Result<Vec<String>> {
         work(place, &[], one.few)?;
         for round in 0..rounds {
             for (watcher, [without, with]) in watchers.iter().zip(&mut times) {
-                let alone = |to: &mut Vec<f64>| work(place, &[], one.words).map(|time| to.push(time));
+                let alone =
+                    |to: &mut Vec<f64>| work(place, &[], one.words).map(|time| to.push(time));
                 let watched = |to: &mut Vec<f64>| {
                     let watching = Watching::begin(*watcher, place)?;
                     to.push(work(place, &[], one.words)?);
@@ -173,7 +174,10 @@ fn strace(place: &Place, one: &Work) -> Result<()> {
 
 /// As many opens for writing as can be, and fewer until none is lost; what of the promises is not kept.
 fn events(place: &Place) -> Result<Vec<String>> {
-    print(format!("\n{:>14}  {:>12}  {:>10}  {:>10}", "asked, 1/s", "done, 1/s", "lost", "peak MiB"));
+    print(format!(
+        "\n{:>14}  {:>12}  {:>10}  {:>10}",
+        "asked, 1/s", "done, 1/s", "lost", "peak MiB"
+    ));
     let mut best = 0.0_f64;
     let mut peak = 0.0_f64;
     for rate in RATES {
@@ -197,7 +201,8 @@ fn events(place: &Place) -> Result<Vec<String>> {
     }
     let mut missed = Vec::new();
     if best < EVENTS_MIN {
-        missed.push(format!("{best:.0} events a second without loss, promised are {EVENTS_MIN:.0}"));
+        missed
+            .push(format!("{best:.0} events a second without loss, promised are {EVENTS_MIN:.0}"));
     }
     if peak >= PEAK_MIB_MAX {
         missed.push(format!("{peak:.0} MiB at its peak, promised are {PEAK_MIB_MAX:.0}"));

@@ -1,8 +1,10 @@
 //! `haechi monitor`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use haechi_outputs::SyslogAddress;
 
 #[derive(Debug, Clone, Args)]
 pub struct Monitor {
@@ -24,6 +26,18 @@ pub struct Monitor {
     /// Keep nothing: show alerts and forget them
     #[arg(long, env = "HAECHI_NO_STORE", conflicts_with = "respond")]
     pub no_store: bool,
+    /// Send alerts and actions to a syslog server: unix:///dev/log, udp://HOST:PORT or tcp://HOST:PORT
+    #[arg(long, env = "HAECHI_SYSLOG", value_name = "ADDRESS")]
+    pub syslog: Option<SyslogAddress>,
+    /// Post alerts and actions to this address (https:// or http://)
+    #[arg(long, env = "HAECHI_WEBHOOK", value_name = "URL")]
+    pub webhook: Option<String>,
+    /// File with the webhook's secrets (TOML: url, signing_key, [headers]); its owner alone may read it
+    #[arg(long, env = "HAECHI_WEBHOOK_SECRETS", value_name = "FILE")]
+    pub webhook_secrets: Option<PathBuf>,
+    /// Offer metrics for Prometheus there, as 127.0.0.1:9464
+    #[arg(long, env = "HAECHI_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// Format on stdout
     #[arg(long, env = "HAECHI_FORMAT", value_enum, default_value = "text")]
     pub format: AlertFormat,

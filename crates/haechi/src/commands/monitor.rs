@@ -14,8 +14,9 @@ use haechi_core::policy::MonitorPolicy;
 use haechi_core::response::{Action, Outcome};
 use haechi_facts::engine::http::HttpApi;
 use haechi_facts::root::Root;
+use haechi_monitor::fields;
 use haechi_monitor::watch::{Connect, Setup, Shown, watch};
-use haechi_monitor::{fields, judge};
+use haechi_outputs::{Config, Outputs, Syslog, Webhook};
 use haechi_rules::{Loaded, Rules, State};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -66,7 +67,7 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
         store,
         renewed,
         show: show(args.format, setting, stop),
-        counts: Arc::new(judge::Counts::default()),
+        outputs: outputs(args).await?,
         events: args.events && args.format == AlertFormat::Json,
     };
     let renewing = tokio::spawn(renew_rules(args.clone(), Arc::clone(setting), renew));
@@ -123,6 +124,15 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     } else {
         exit::CLEAN
     })
+}
+
+/// The ways out that were asked for.
+async fn outputs(args: &Args) -> anyhow::Result<Outputs> {
+    let has_webhook = args.webhook.is_some() || args.webhook_secrets.is_some();
+    let webhook = has_webhook
+        .then(|| Webhook { url: args.webhook.clone(), secrets: args.webhook_secrets.clone() });
+    let syslog = args.syslog.clone().map(Syslog::new);
+    Ok(Outputs::new(Config { syslog, webhook, metrics: args.metrics }).await?)
 }
 
 /// Makes this the one monitor of the machine that responds: two would let go on what the other one holds.

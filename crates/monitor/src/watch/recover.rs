@@ -9,7 +9,8 @@ use haechi_core::response::{Action, Outcome, Response};
 use haechi_store::{ActionId, Store, StoreError};
 
 use super::act::Actor;
-use super::{Order, Watcher};
+use super::watcher::Watcher;
+use crate::judge::Order;
 use crate::running;
 
 /// Actions of the store that are not over.

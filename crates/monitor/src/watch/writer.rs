@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use haechi_core::alert::Alert;
 use haechi_core::event::Event;
 use haechi_core::response::Action;
+use haechi_outputs::Outputs;
 use haechi_store::{ActionId, AlertId, Store};
 use tokio::sync::mpsc;
 
@@ -33,6 +34,7 @@ pub(super) async fn write(
     mut coming: mpsc::Receiver<Keep>,
     mut known: HashMap<u64, ActionId>,
     mut show: Box<dyn FnMut(Shown<'_>) + Send>,
+    outputs: Outputs,
 ) -> u64 {
     let mut lost = 0;
     let mut batch = Vec::with_capacity(AT_ONCE);
@@ -54,6 +56,7 @@ pub(super) async fn write(
         for (at, (alert, action)) in alerts.iter().zip(begun).enumerate() {
             let kept = ids.get(at).copied();
             show(Shown::Alert(alert, kept.is_some() || store.is_none()));
+            outputs.alert(alert);
             let (Some((number, action)), Some(store)) = (action, &store) else { continue };
             match store.add_action(kept, &action).await {
                 Ok(id) => drop(known.insert(number, id)),
@@ -79,7 +82,12 @@ pub(super) async fn write(
                 tracing::error!("an action could not be kept: {error}");
             }
             show(Shown::Action(&action));
+            outputs.action(&action);
         }
+    }
+    let dropped = outputs.close().await;
+    if dropped > 0 {
+        tracing::warn!("{dropped} messages to the outside were dropped");
     }
     lost
 }

@@ -88,10 +88,7 @@ impl Watcher {
 /// The same job in bpftrace: less of it, for it resolves no path and judges nothing.
 fn script(place: &Place) -> Result<String> {
     let here = format!("/cgroup == cgroupid(\"{}\")/", place.group()?);
-    let writes = format!(
-        "/cgroup == cgroupid(\"{}\") && (args->flags & 3) != 0/",
-        place.group()?
-    );
+    let writes = format!("/cgroup == cgroupid(\"{}\") && (args->flags & 3) != 0/", place.group()?);
     Ok(format!(
         "tracepoint:syscalls:sys_enter_execve {here} {{ printf(\"%d %s \", pid, comm); join(args->argv); }} \
          tracepoint:syscalls:sys_enter_openat {writes} {{ printf(\"%d %s %s\\n\", pid, comm, str(args->filename)); }} \
