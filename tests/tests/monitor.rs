@@ -114,3 +114,53 @@ fn rules_are_listed_and_a_wrong_file_is_refused_with_its_line() {
     let done = haechi.run().must_end_with(2);
     assert!(done.stderr.contains("wrong.yaml:3"), "{}", done.stderr);
 }
+
+#[test]
+fn without_bpf_started_programs_are_seen_and_the_rest_is_named() {
+    const NAME: &str = "haechi-test-monitor-plain";
+    const TAG: &str = "haechi-test-monitor/plain:1";
+    struct Gone;
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            let _ = Command::new("docker").args(["rm", "--force", NAME]).output();
+        }
+    }
+    let _gone = Gone;
+    let busybox = fs::read("/bin/busybox").unwrap();
+    let layer = Layer::new()
+        .mode("bin/busybox", 0o755, &busybox)
+        .mode("usr/sbin/sshd", 0o755, "#!/bin/sh\nexec sleep 100\n")
+        .link("bin/sh", "busybox")
+        .link("bin/sleep", "busybox");
+    let mut image = Image::of([layer]);
+    image.tag = TAG.to_owned();
+    image.config = serde_json::json!({"Cmd": ["/bin/sleep", "100000"]});
+    image.load();
+    docker(&["run", "--detach", "--name", NAME, "--network", "none", TAG]);
+    let mut haechi = Haechi::new(&["monitor", "--format", "json", "--without-bpf"]);
+    let errors = haechi.dir().join("stderr");
+    let out = haechi.dir().join("stdout");
+    let monitor = haechi.begin();
+    let soon = |is: &dyn Fn() -> bool| {
+        (0..300).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            is()
+        })
+    };
+    assert!(soon(&|| fs::read_to_string(&errors).is_ok_and(|said| said.contains("Watching"))));
+    docker(&["exec", "--detach", NAME, "/bin/sh", "/usr/sbin/sshd", "-p", "2222"]);
+    docker(&["exec", "--detach", NAME, "/usr/sbin/sshd"]);
+    docker(&["exec", "--detach", NAME, "/bin/busybox", "nc", "-l", "-p", "22"]);
+    let told = |rule: &str| fs::read_to_string(&out).is_ok_and(|said| said.contains(rule));
+    assert!(soon(&|| told("SSH server started") && told("listens on the SSH port")));
+    assert!(interrupt(monitor.id()));
+    let done = monitor.end().must_end_with(1);
+    assert!(done.stderr.contains("files, connections, system calls"), "{}", done.stderr);
+    // What cannot be seen counts as lost: nobody takes this for a clean bill.
+    assert!(done.stderr.contains("LOST"), "{}", done.stderr);
+    let alerts = alerts(&done.stdout);
+    assert_eq!(
+        alert(&alerts, "SSH server started in a container", NAME)["program"],
+        "/bin/busybox"
+    );
+}

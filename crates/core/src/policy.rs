@@ -399,6 +399,7 @@ impl Policy {
             ("limits.image_age_days_max", self.limits.image_age_days_max, 1),
             ("monitor.actions_max", self.monitor.actions_max, 1),
             ("monitor.actions_minutes", self.monitor.actions_minutes, 1),
+            ("monitor.observed_hours_min", self.monitor.observed_hours_min, 0),
             ("monitor.resume_minutes", self.monitor.resume_minutes, 0),
         ];
         for (key, value, least) in numbers {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use haechi_core::response::{Evidence, EvidenceFile, EvidenceProcess};
+use haechi_facts::redact;
 use sha2::{Digest, Sha256};
 
 /// Processes that are described: a fork bomb has more, and they are all alike.
@@ -74,6 +75,8 @@ impl Gathering {
         };
         let link = |name: &Path| fs::read_link(name).ok().map(|to| to.display().to_string());
         let arguments = text(&folder.join("cmdline")).unwrap_or_default();
+        let arguments: Vec<String> =
+            arguments.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
         let mut files = Vec::new();
         for entry in fs::read_dir(folder.join("fd")).into_iter().flatten().flatten() {
             if files.len() == LINES_MAX {
@@ -99,7 +102,7 @@ impl Gathering {
             uid: number("Uid:").unwrap_or_default(),
             program: link(&folder.join("exe")).unwrap_or_default(),
             sha256: sha256.unwrap_or_default(),
-            command: arguments.trim_end_matches('\0').replace('\0', " "),
+            command: redact::arguments(&arguments).join(" "),
             files,
             maps,
         });

@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 use haechi_sensor::container_id;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
-pub use rustix::process::Signal;
+use crate::running::{self, TICK_NS};
 
-/// The kernel tells the start of a process in hundredths of a second (`USER_HZ`), whatever its own clock.
-const TICK_NS: u64 = 10_000_000;
+pub use rustix::process::Signal;
 
 /// Where processes and control groups are.
 #[derive(Debug, Clone)]
@@ -103,7 +102,7 @@ impl Hands {
             Err(error) => return Err(error.into()),
         };
         // The handle holds on to one process; that it is the right one is checked after it was taken.
-        if self.started(pid).is_none_or(|ticks| ticks.abs_diff(started / TICK_NS) > 1) {
+        if running::started(pid).is_none_or(|known| known.abs_diff(started) > 2 * TICK_NS) {
             return Ok(false);
         }
         match pidfd_send_signal(&handle, signal) {
@@ -113,20 +112,12 @@ impl Hands {
         }
     }
 
-    /// When a process was started, in ticks since the machine started (proc_pid_stat(5), field 22).
-    fn started(&self, pid: u32) -> Option<u64> {
-        let stat = fs::read(self.proc.join(pid.to_string()).join("stat")).ok()?;
-        let stat = String::from_utf8_lossy(&stat);
-        let (_, after) = stat.rsplit_once(')')?;
-        after.split_ascii_whitespace().nth(19)?.parse().ok()
-    }
-
     /// Processes of a group that stand at their first instruction because somebody stopped them there: what a monitor
     /// that was killed held. Each with its start in nanoseconds.
     pub fn held(&self, group: &str) -> Vec<(u32, u64)> {
         let pids = self.processes(group).into_iter();
         pids.filter(|pid| self.is_held(*pid))
-            .filter_map(|pid| Some((pid, self.started(pid)? * TICK_NS)))
+            .filter_map(|pid| Some((pid, running::started(pid)?)))
             .collect()
     }
 
@@ -146,8 +137,8 @@ impl Hands {
         });
         if in_container
             && self.is_stopped(pid)
-            && let Some(ticks) = self.started(pid)
-            && let Err(error) = self.signal(pid, ticks * TICK_NS, Signal::CONT)
+            && let Some(started) = running::started(pid)
+            && let Err(error) = self.signal(pid, started, Signal::CONT)
         {
             tracing::warn!("process {pid} stopped itself and cannot be continued: {error}");
         }
@@ -189,7 +180,7 @@ mod tests {
     #[test]
     fn only_the_process_that_was_seen_gets_a_signal() {
         let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
-        let started = hands().started(child.id()).unwrap() * TICK_NS;
+        let started = running::started(child.id()).unwrap();
         assert!(!hands().signal(child.id(), started + 100 * TICK_NS, Signal::KILL).unwrap());
         assert!(child.try_wait().unwrap().is_none());
         assert!(hands().signal(child.id(), started, Signal::KILL).unwrap());
@@ -208,7 +199,7 @@ mod tests {
     #[test]
     fn a_process_that_was_stopped_later_is_not_held() {
         let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
-        let started = hands().started(child.id()).unwrap() * TICK_NS;
+        let started = running::started(child.id()).unwrap();
         thread::sleep(Duration::from_millis(50));
         hands().signal(child.id(), started, Signal::STOP).unwrap();
         thread::sleep(Duration::from_millis(50));

@@ -16,13 +16,15 @@ use haechi_core::policy::MonitorPolicy;
 use haechi_core::response::{Action, Outcome, Response};
 use haechi_outputs::Metrics;
 use haechi_rules::Rules;
-use haechi_sensor::{Losses, Record, Sensor, SensorError};
+use haechi_sensor::{Losses, Record, SensorError};
 use tokio::sync::mpsc as told;
 
 use crate::container::Container;
 use crate::hands::{Hands, Signal};
 use crate::monitor::{Judged, Monitor};
+use crate::redact::redacted;
 use crate::respond::Responder;
+use crate::source::Source;
 use crate::throttle::Throttle;
 
 /// How long the thread waits for records before it looks at its orders.
@@ -109,7 +111,7 @@ pub struct Counts {
 /// The thread's state.
 pub struct Judge {
     /// The kernel's side.
-    pub sensor: Sensor,
+    pub sensor: Source,
     /// What is known, and the rules.
     pub monitor: Monitor,
     /// What is done.
@@ -348,13 +350,16 @@ impl Judge {
         if let Some(latency) = since(alert.event.at) {
             self.counts.metrics.latency(latency);
         }
-        if begun.is_some() {
-            self.tell(Told::Alert(Box::new(alert), begun));
+        if let Some(mut begun) = begun {
+            let alert = redacted(alert);
+            begun.action.cause.clone_from(&alert.text);
+            self.tell(Told::Alert(Box::new(alert), Some(begun)));
             return;
         }
         // Nobody may drown the others' alerts, nor make this thread wait.
         let passed = self.throttle.passes(&alert.rule, &alert.container.id, Instant::now());
-        if !passed || self.told.try_send(Told::Alert(Box::new(alert), None)).is_err() {
+        let told = |alert| Told::Alert(Box::new(redacted(alert)), None);
+        if !passed || self.told.try_send(told(alert)).is_err() {
             self.counts.suppressed.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -9,14 +9,17 @@
 pub mod arguments;
 pub mod container;
 pub mod evidence;
+pub mod fallback;
 pub mod fields;
 pub mod flags;
 pub mod hands;
 pub mod identity;
 pub mod judge;
 pub mod monitor;
+pub mod redact;
 pub mod respond;
 pub mod running;
+pub mod source;
 pub mod throttle;
 pub mod tree;
 pub mod view;

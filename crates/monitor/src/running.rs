@@ -8,6 +8,8 @@ use std::path::Path;
 
 use crate::tree::Known;
 
+/// The kernel tells the start of a process in hundredths of a second (`USER_HZ`), whatever its own clock.
+pub const TICK_NS: u64 = 10_000_000;
 /// Bytes of arguments that are read: as much as the kernel side keeps.
 const ARGS_MAX: u64 = 4096;
 
@@ -21,6 +23,16 @@ pub fn processes(proc: &Path) -> Vec<Known> {
 /// One process, as it is now.
 pub fn one(pid: u32) -> Option<Known> {
     process(&Path::new("/proc").join(pid.to_string()))
+}
+
+/// When a process was started, in nanoseconds since the machine started (proc_pid_stat(5), field 22, in hundredths of a
+/// second).
+pub fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let (_, after) = stat.rsplit_once(')')?;
+    let ticks: u64 = after.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    Some(ticks * TICK_NS)
 }
 
 fn process(folder: &Path) -> Option<Known> {

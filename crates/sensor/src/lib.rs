@@ -7,6 +7,7 @@
 //! without that hierarchy, or other than x86-64, are refused.
 
 mod calls;
+mod connector;
 mod cut;
 pub mod decode;
 mod deny;
@@ -24,6 +25,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, RingBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+pub use connector::{Connector, Happened};
 pub use cut::{Cut, CutError, Stopped};
 pub use deny::{Counts, Deny, DenyError, Refusal, Tier};
 pub use groups::container_id;

@@ -63,7 +63,7 @@ const WORKS: [Work; 6] = [
     },
     Work {
         name: "compile",
-        words: &["run", "8", "gcc", "-O2", "-c", "/source.c", "-o", "/tmp/object.o"],
+        words: &["run", "5", "gcc", "-O2", "-c", "/source.c", "-o", "/tmp/object.o"],
         few: &["run", "1", "gcc", "-O2", "-c", "/source.c", "-o", "/tmp/object.o"],
         most: Some(COMPILE_MAX),
     },

@@ -23,6 +23,9 @@ pub struct Monitor {
     /// Only say how alerts would be answered
     #[arg(long, env = "HAECHI_DRY_RUN", requires = "respond")]
     pub dry_run: bool,
+    /// Watch by /proc and the process connector, as where the kernel takes no BPF programs
+    #[arg(long, env = "HAECHI_WITHOUT_BPF")]
+    pub without_bpf: bool,
     /// Keep nothing: show alerts and forget them
     #[arg(long, env = "HAECHI_NO_STORE", conflicts_with = "respond")]
     pub no_store: bool,

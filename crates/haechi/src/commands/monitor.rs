@@ -68,6 +68,7 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
         renewed,
         show: show(args.format, setting, stop),
         outputs: outputs(args).await?,
+        without_kernel: args.without_bpf,
         events: args.events && args.format == AlertFormat::Json,
     };
     let renewing = tokio::spawn(renew_rules(args.clone(), Arc::clone(setting), renew));

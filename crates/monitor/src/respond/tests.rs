@@ -1,3 +1,5 @@
+//! What is decided about alerts.
+
 use haechi_core::alert::{ALERT_SCHEMA, AlertContainer, Priority};
 use haechi_core::event::{Action as Did, Event, Process};
 use haechi_core::policy::ResponsePolicy;

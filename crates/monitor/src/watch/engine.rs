@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use haechi_core::activity::Activity;
-use haechi_facts::engine::activity::{HealthCheck, exec_of, from_event};
+use haechi_facts::engine::activity::{HealthCheck, exec_of, from_event, is_health_check};
 use haechi_facts::engine::api::{Api, Call};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -101,7 +101,8 @@ async fn activity(
     checks: &mut HashMap<String, Option<HealthCheck>>,
 ) -> Option<Activity> {
     let Some((container, call)) = exec_of(event) else { return from_event(event, None, None) };
-    let engine = connect()?;
+    // Without an answer it is kept all the same: as a call of which not everything is known.
+    let Some(engine) = connect() else { return from_event(event, None, None) };
     if !checks.contains_key(container) {
         if checks.len() >= CHECKS_MAX {
             checks.clear();
@@ -113,5 +114,7 @@ async fn activity(
         checks.insert(container.to_owned(), check);
     }
     let told = engine.ask(Call::Exec(call)).await.ok();
-    from_event(event, told.as_ref(), checks.get(container).and_then(Option::as_ref))
+    let activity = from_event(event, told.as_ref(), checks.get(container).and_then(Option::as_ref));
+    // The engine's own, every few seconds for as long as a container lives: nobody did that.
+    activity.filter(|activity| !is_health_check(activity))
 }

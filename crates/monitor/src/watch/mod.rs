@@ -23,7 +23,7 @@ use haechi_core::policy::MonitorPolicy;
 use haechi_core::response::Action;
 use haechi_outputs::Outputs;
 use haechi_rules::Rules;
-use haechi_sensor::{Ability, Options, Sensor, SensorError};
+use haechi_sensor::{Ability, Options, SensorError};
 use haechi_store::{Store, StoreError};
 use jiff::Timestamp;
 use tokio::sync::mpsc as queue;
@@ -33,6 +33,7 @@ pub use act::Connect;
 use crate::hands::Hands;
 use crate::judge::{Counts, Ended, Judge, Order, identify};
 use crate::respond::Responder;
+use crate::source::Source;
 use crate::throttle::Throttle;
 use crate::{Clock, Monitor, Watched, hands, running};
 use act::Actor;
@@ -69,6 +70,8 @@ pub struct Setup {
     pub show: Box<dyn FnMut(Shown<'_>) + Send>,
     /// Ways out, and what is counted for them.
     pub outputs: Outputs,
+    /// Whether the kernel's programs are left out, even if it takes them.
+    pub without_kernel: bool,
     /// Whether all events are shown, not only what rules say about them.
     pub events: bool,
 }
@@ -133,6 +136,7 @@ pub async fn watch(
         mut renewed,
         show,
         outputs,
+        without_kernel,
         events,
     } = setup;
     let metrics = Arc::clone(outputs.metrics());
@@ -140,11 +144,12 @@ pub async fn watch(
     let running_rules = rules.running().len() as u64;
     metrics.counts.rules.store(running_rules, Ordering::Relaxed);
     let watched = Watched::embedded()?;
-    let (sensor, abilities) = Sensor::load(&Options {
+    let options = Options {
         watch_names: watched.names,
         watch_folders: watched.folders,
         ..Options::default()
-    })?;
+    };
+    let (sensor, abilities) = Source::load(&options, without_kernel)?;
     metrics.set_abilities(abilities.iter().map(|one| (one.name, one.missing.is_none())));
     // After the programs are in place, so that no process falls between.
     let mut monitor = Monitor::new(rules, clock(), host);
@@ -209,6 +214,7 @@ pub async fn watch(
         unkept: 0,
         lost: 0,
         listening: false,
+        activity_missed: false,
         metrics,
     };
     ready(&abilities, watcher.deny.tier());

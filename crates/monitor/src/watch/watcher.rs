@@ -52,6 +52,8 @@ pub(super) struct Watcher {
     /// Events lost of containers that are gone.
     pub lost: u64,
     pub listening: bool,
+    /// Whether something that was done through the engine could not be kept.
+    pub activity_missed: bool,
     pub metrics: Arc<Metrics>,
 }
 
@@ -79,7 +81,7 @@ impl Watcher {
                 self.lost += losses.lost;
                 if let Some(mut known) = self.known.remove(&cgroup) {
                     known.lost = losses.lost;
-                    self.keep_watches(vec![watch_of(&known)]).await;
+                    self.keep_watches(vec![watch_of(&known, self.activity_missed)]).await;
                     self.over(&known.id);
                 }
             }
@@ -162,6 +164,7 @@ impl Watcher {
             && let Err(error) = store.add_activity(std::slice::from_ref(activity)).await
         {
             self.unkept += 1;
+            self.activity_missed = true;
             tracing::error!("activity of the engine could not be kept: {error}");
         }
         // An image's name may have changed meanwhile, a container's as well.
@@ -254,7 +257,8 @@ impl Watcher {
         counts.lost.store(self.lost + lost, Ordering::Relaxed);
         // Without the engine's events nothing can be said of what was done through it.
         if self.listening {
-            let watches = self.known.values().map(watch_of).collect();
+            let missed = self.activity_missed;
+            let watches = self.known.values().map(|known| watch_of(known, missed)).collect();
             self.keep_watches(watches).await;
         }
     }
@@ -283,13 +287,13 @@ impl Watcher {
     }
 }
 
-fn watch_of(known: &Known) -> Watch {
+fn watch_of(known: &Known, activity_missed: bool) -> Watch {
     Watch {
         container: known.id.clone(),
         since: known.since,
         from_start: known.from_start,
         until: Timestamp::now(),
         lost: known.lost,
-        activity_missed: false,
+        activity_missed,
     }
 }

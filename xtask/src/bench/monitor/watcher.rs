@@ -1,6 +1,7 @@
 //! Programs that watch: started, waited for until they do, and ended as from the keyboard.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -56,11 +57,18 @@ impl Watcher {
 
     /// Whether this machine has it.
     pub fn is_there(&self) -> bool {
-        let there = *self == Self::Haechi || find("bpftrace").is_some();
-        if !there {
-            say("There is no bpftrace (`apt-get install bpftrace`): it is not measured.");
+        if *self == Self::Haechi {
+            return true;
         }
-        there
+        let lacks = if find("bpftrace").is_none() {
+            "the program is not there (`apt-get install bpftrace`)"
+        } else if !Path::new("/sys/kernel/tracing/events/syscalls").is_dir() {
+            "the kernel's events are not shown (`mount -t tracefs tracefs /sys/kernel/tracing`)"
+        } else {
+            return true;
+        };
+        say(format!("{} is not measured: {lacks}.", self.name()));
+        false
     }
 
     /// What it writes when it watches.
