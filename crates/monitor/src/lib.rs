@@ -7,6 +7,7 @@
 //! waits for nobody. It draws no picture and loads nothing into the kernel but what `haechi-sensor` does.
 
 pub mod arguments;
+pub mod bundle;
 pub mod container;
 pub mod evidence;
 pub mod fallback;

@@ -215,7 +215,7 @@ impl Monitor {
     ) -> Alert {
         let mut text = String::new();
         rule.output.render(view, &mut text);
-        let own = view.tree.get(event.process.pid);
+        let own = view.tree.at(event.process.pid, event.at);
         let ancestors = view.tree.ancestors(event.process.pid).take(ANCESTORS_SHOWN);
         Alert {
             schema: ALERT_SCHEMA.into(),

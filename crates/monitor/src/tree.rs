@@ -35,6 +35,10 @@ pub struct Known {
     pub session: u32,
     /// When it ended; 0 while it runs.
     pub ended: u64,
+    /// When it started its program, in nanoseconds since the machine started; 0 if unknown.
+    pub exec_at: u64,
+    /// What it was before that: events of then may come later.
+    pub before: Option<Box<Known>>,
     /// What its program is by its content; empty if it is none that is known so, or was not looked at yet.
     pub program: String,
 }
@@ -73,9 +77,13 @@ impl Tree {
         if !same {
             // It has only forked until now: it is what its parent is.
             let parent = self.known.get(&process.parent).cloned().unwrap_or_default();
-            self.known.insert(process.pid, Known { ended: 0, ..parent });
+            let before = None;
+            self.known.insert(process.pid, Known { ended: 0, exec_at: 0, before, ..parent });
         }
         let Some(known) = self.known.get_mut(&process.pid) else { return };
+        if event.at < known.exec_at {
+            return;
+        }
         known.pid = process.pid;
         known.started = process.started;
         known.parent = process.parent;
@@ -83,6 +91,14 @@ impl Tree {
         known.name.clone_from(&process.name);
         match &event.action {
             Action::Exec(exec) => {
+                let mut before = known.clone();
+                // One is enough: what comes late is of the moment before.
+                before.before = None;
+                if !exec.before.is_empty() {
+                    exec.before.clone_into(&mut before.name);
+                }
+                known.before = Some(Box::new(before));
+                known.exec_at = event.at;
                 known.path.clone_from(&exec.path);
                 known.args.clone_from(&exec.args);
                 known.cwd.clone_from(&exec.cwd);
@@ -143,6 +159,15 @@ impl Tree {
         self.known.get(&pid)
     }
 
+    /// A process as it was at the moment of an event.
+    pub fn at(&self, pid: u32, at: u64) -> Option<&Known> {
+        let known = self.get(pid)?;
+        match &known.before {
+            Some(before) if at < known.exec_at => Some(before),
+            _ => Some(known),
+        }
+    }
+
     /// Its ancestors, the parent first.
     pub fn ancestors(&self, pid: u32) -> impl Iterator<Item = &Known> {
         let mut next = self.known.get(&pid);
@@ -191,6 +216,20 @@ mod tests {
         assert_eq!(tree.get(11).map(|known| known.path.as_str()), Some("/bin/sh"));
         tree.see(&event(12, 10, 120, exec("/bin/ls")));
         assert_eq!(paths(&tree, 12), ["/bin/sh"]);
+    }
+
+    #[test]
+    fn what_was_done_before_a_start_is_of_the_program_before() {
+        let mut tree = Tree::default();
+        let then = |at: u64, action: Action| Event { at, ..event(10, 1, 100, action) };
+        tree.see(&then(200, exec("/bin/sh")));
+        tree.see(&then(300, exec("/bin/ls")));
+        tree.see(&then(250, Action::Open(haechi_core::event::Open::default())));
+        let path = |at| tree.at(10, at).map(|known| known.path.as_str());
+        assert_eq!(
+            (path(250), path(300), path(400)),
+            (Some("/bin/sh"), Some("/bin/ls"), Some("/bin/ls"))
+        );
     }
 
     #[test]

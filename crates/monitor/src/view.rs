@@ -64,7 +64,7 @@ fn number(number: impl Into<i64>) -> Option<Value<'static>> {
 
 impl<'a> View<'a> {
     fn own(&self) -> Option<&'a Known> {
-        self.tree.get(self.event.process.pid)
+        self.tree.at(self.event.process.pid, self.event.at)
     }
 
     fn ancestor(&self, level: u32) -> Option<&'a Known> {

@@ -11,6 +11,7 @@ mod connector;
 mod cut;
 pub mod decode;
 mod deny;
+mod entering;
 mod fence;
 mod groups;
 mod load;
@@ -34,6 +35,11 @@ pub use selftest::{SelfTestError, Tried, selftest};
 
 /// How often the ring that wakes nobody is looked at.
 const BULK_WAIT: Duration = Duration::from_millis(20);
+/// How long a record of the ring that wakes nobody is kept back: a record of the other ring, written before it by the
+/// same process, may not be readable yet while another processor finishes one before that.
+const LATE: Duration = Duration::from_millis(1);
+/// Records that are kept back.
+const LATE_MAX: usize = 4 * TURN;
 /// Records taken from one ring before the other is looked at, so that neither starves and few are in memory.
 const TURN: usize = 1024;
 /// Records given by one call, so that a container that never rests cannot keep the caller from anything else.
@@ -133,6 +139,10 @@ pub struct Sensor {
     tallies: Array<MapData, u64>,
     /// Containers that were there before.
     waiting: Vec<Record>,
+    /// Records of the ring that wakes nobody, until what was written to the other one before them is there for sure.
+    late: Vec<(u64, Record)>,
+    /// When the oldest of them was read.
+    late_since: Instant,
     unread: u64,
 }
 
@@ -162,8 +172,8 @@ impl Sensor {
 
     /// Gives what there is, or waits for it until `timeout` is over; how many records were given.
     ///
-    /// They come nearly in the order in which they happened: what was read in one go is sorted, but what happened on
-    /// another processor may come in the next one. [`haechi_core::event::Event::at`] tells.
+    /// What a process did comes after the start of its program, in whatever ring it was told, but what it did before
+    /// may come after the start of its next one: [`haechi_core::event::Event::at`] tells.
     ///
     /// # Errors
     ///
@@ -177,10 +187,24 @@ impl Sensor {
         let mut given = self.waiting.len();
         self.waiting.drain(..).for_each(&mut *give);
         let mut turn = Vec::new();
+        let mut bulk = Vec::new();
         loop {
             while given < BATCH {
-                drain(&mut self.bulk, &mut self.unread, &mut turn);
+                drain(&mut self.bulk, &mut self.unread, &mut bulk);
                 drain(&mut self.alerts, &mut self.unread, &mut turn);
+                if !self.late.is_empty() && self.late_since.elapsed() >= LATE {
+                    turn.append(&mut self.late);
+                }
+                if !bulk.is_empty() {
+                    if self.late.is_empty() {
+                        self.late_since = Instant::now();
+                    }
+                    self.late.append(&mut bulk);
+                    // So many that it makes no sense to keep them: the time they took to be read is long enough.
+                    if self.late.len() >= LATE_MAX {
+                        turn.append(&mut self.late);
+                    }
+                }
                 if turn.is_empty() {
                     break;
                 }
@@ -192,7 +216,8 @@ impl Sensor {
             if given > 0 || left.is_zero() {
                 return Ok(given);
             }
-            self.wait(left.min(BULK_WAIT))?;
+            let soon = if self.late.is_empty() { BULK_WAIT } else { LATE };
+            self.wait(left.min(soon))?;
         }
     }
 

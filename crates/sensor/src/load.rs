@@ -8,7 +8,7 @@ use aya::programs::{BtfTracePoint, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use crate::record::Record;
-use crate::{Ability, GroupState, KINDS, Options, Sensor, SensorError, calls, groups};
+use crate::{Ability, GroupState, KINDS, Options, Sensor, SensorError, calls, entering, groups};
 
 /// The compiled programs (`build.rs`); aligned as an ELF file must be.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor.bpf.o"));
@@ -17,6 +17,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/se
 pub(crate) const NAME: usize = 64;
 /// Bytes that the kernel keeps of the name of a process (`TASK_COMM_LEN` without the NUL).
 const COMM: usize = 15;
+/// `ENTERING_TIME` in `bpf/record.h`.
+const ENTERING_SECONDS: u64 = 60;
 /// What the 32-bit half of the table of calls begins with.
 const COMPAT: u32 = 512;
 /// Characters of a cause that are kept.
@@ -98,6 +100,17 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         abilities.extend(ENTERING.iter().map(without_exec));
     }
     abilities.push(exec);
+    let entering = programs.map_mut("entering").ok_or(SensorError::Object("entering"))?;
+    let mut entering = HashMap::<_, u32, [u64; 2]>::try_from(entering)
+        .map_err(|error| failed("entering", &error))?;
+    for record in &waiting {
+        let Record::New { container, path, .. } = record else { continue };
+        let folder = root.join(path.trim_start_matches('/'));
+        for pid in entering::entering(&folder, container) {
+            // The kernel may know it already.
+            let _ = entering.insert(pid, [entering_until(), u64::from(host_mounts())], NOEXIST);
+        }
+    }
     abilities.extend(REST.iter().map(|hook| attach(&mut programs, hook, &types)));
     if let Some(cause) = nothing(&abilities) {
         return Err(SensorError::Load(cause));
@@ -110,9 +123,26 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         .map_err(|error| failed("tallies", &error))?;
     let holds = HashMap::try_from(take(&mut programs, "holds")?)
         .map_err(|error| failed("holds", &error))?;
-    let sensor =
-        Sensor { _programs: programs, alerts, bulk, groups, holds, tallies, waiting, unread: 0 };
+    let sensor = Sensor {
+        _programs: programs,
+        alerts,
+        bulk,
+        groups,
+        holds,
+        tallies,
+        waiting,
+        late: Vec::new(),
+        late_since: std::time::Instant::now(),
+        unread: 0,
+    };
     Ok((sensor, abilities))
+}
+
+/// When a runtime that is on its way now counts as the container's: see `ENTERING_TIME` in `bpf/record.h`.
+fn entering_until() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    (seconds + ENTERING_SECONDS) * 1_000_000_000
 }
 
 /// Why there is nothing to see at all, if there is nothing.

@@ -3,6 +3,7 @@
 //! An engine that goes is waited for; what it did meanwhile may have been missed, and that is said.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use haechi_core::activity::Activity;
@@ -13,10 +14,13 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::act::Connect;
+use crate::bundle;
 use crate::container::Container;
 
 /// How long it waits before it looks for an engine again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long an engine is given to know a container before it goes without a name.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// Containers that are asked about at once.
 const AT_ONCE: usize = 8;
 /// How often a container is asked about that the engine does not know yet.
@@ -56,6 +60,17 @@ pub(super) async fn name(
                     && let Ok(answer) = engine.ask(Call::Container(&id)).await
                 {
                     let container = Container::from_inspect(&answer);
+                    let _ = tell.send(Told::Container(Box::new(container))).await;
+                    return;
+                }
+                // Of another engine: its runtime left something on disk.
+                let sought = id.clone();
+                let bundle =
+                    tokio::task::spawn_blocking(move || bundle::find(Path::new("/"), &sought));
+                // Docker's own are there as well, without a name; it is asked first, and again.
+                if let Ok(Some(container)) = bundle.await
+                    && (wait >= PATIENCE || container.id.get(..12) != Some(&container.name))
+                {
                     let _ = tell.send(Told::Container(Box::new(container))).await;
                     return;
                 }
