@@ -43,6 +43,10 @@ NOINLINE struct scratch *begin(u32 which, struct task_struct *task, u64 group, u
 		h->tty = (minor & 0xff) | ((u32)GET(driver, major) << 8) | ((minor & ~0xffu) << 12);
 	}
 	read_kernel(&h->comm, 16, &task->comm);
+	u32 tgid = h->pid;
+	struct member *member = map_lookup(&members, &tgid);
+	if (member)
+		h->owner = member->owner;
 	if (host_mounts && mounts_of(task) == host_mounts)
 		h->flags |= HOST_MOUNTS;
 	return s;

@@ -44,12 +44,14 @@ struct head {
 	u16 lengths[8];
 	u8 kind;
 	u8 flags;
-	u8 spare[6];
+	u8 spare[2];
+	u32 owner; /* process that started the program that this one runs; 0 is not known */
 };
 struct record { struct head head; u8 data[DATA_STEP * 5]; };
 
 struct group { u64 container; u64 sent[KINDS]; u64 lost[KINDS]; };
 struct entry { u64 until; u32 mounts; u32 spare; };
+struct member { u64 container; u32 owner; u32 spare; };
 struct comm { char text[16]; };
 struct name { char text[64]; };
 

@@ -22,8 +22,9 @@ struct { MAP_KIND(HASH); MAP_ENTRIES(8192); MAP_KEY(u32); MAP_VALUE(struct entry
 struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(8192); MAP_KEY(u32); MAP_VALUE(struct comm); } renamed SEC(".maps");
 /* Processes whose use of the 32-bit entry has been told. */
 struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(8192); MAP_KEY(u64); MAP_VALUE(u8); } compat SEC(".maps");
-/* Container of a process, so that one that leaves its group does not go unnoticed. */
-struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(16384); MAP_KEY(u32); MAP_VALUE(u64); } members SEC(".maps");
+/* Container of a process, so that one that leaves its group does not go unnoticed; and who started its program: its
+ * parent may be gone by the time it does anything. */
+struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(16384); MAP_KEY(u32); MAP_VALUE(struct member); } members SEC(".maps");
 /* What to do with each system call: 512 of the 64-bit entry, then 512 of the 32-bit entry. */
 struct { MAP_KIND(ARRAY); MAP_ENTRIES(1024); MAP_KEY(u32); MAP_VALUE(struct call); } calls SEC(".maps");
 /* Last part of a path, or of the folder that it is in, whose reading is told. */
@@ -185,8 +186,8 @@ int group_entered(u64 *ctx)
 	struct task_struct *task = (void *)ctx[2];
 	u32 pid = GET(task, tgid);
 	if (!map_lookup(&groups, &id)) {
-		u64 *container = map_lookup(&members, &pid);
-		struct scratch *s = container ? begin(FOR_LIFE, task, *container, CALL) : 0;
+		struct member *member = map_lookup(&members, &pid);
+		struct scratch *s = member ? begin(FOR_LIFE, task, member->container, CALL) : 0;
 		if (!s)
 			return 0;
 		s->record.head.call = LEFT_GROUP;
@@ -230,8 +231,10 @@ int forked(u64 *ctx)
 		/* Made right in the container by a runtime outside (CLONE_INTO_CGROUP). */
 		u64 old = group_id(parent);
 		if (map_lookup(&groups, &old)) {
+			struct member *known = map_lookup(&members, &pid);
+			struct member born = {container, known ? known->owner : pid};
 			pid = GET(child, tgid);
-			map_update(&members, &pid, &container, ANY);
+			map_update(&members, &pid, &born, ANY);
 			return 0;
 		}
 		new.until = boot_time() + ENTERING_TIME;
@@ -250,14 +253,10 @@ int ended(u64 *ctx)
 	if (GET(signal, live.counter) != 0)
 		return 0;
 	u32 pid = GET(task, tgid);
-	map_delete(&members, &pid);
-	if (map_delete(&entering, &pid) == 0)
-		return 0;
 	u64 id = group_id(task);
-	struct group *group = map_lookup(&groups, &id);
-	if (!group)
-		return 0;
-	struct scratch *s = begin(FOR_LIFE, task, group->container, EXIT);
+	struct group *group = map_delete(&entering, &pid) ? map_lookup(&groups, &id) : 0;
+	struct scratch *s = group ? begin(FOR_LIFE, task, group->container, EXIT) : 0;
+	map_delete(&members, &pid);
 	if (!s)
 		return 0;
 	s->record.head.result = GET(task, exit_code);
@@ -344,7 +343,8 @@ int executed(u64 *ctx)
 			return 0;
 		map_delete(&entering, &pid);
 	}
-	map_update(&members, &pid, &container, ANY);
+	struct member started = {container, pid};
+	map_update(&members, &pid, &started, ANY);
 	struct scratch *s = begin(FOR_EXEC, task, container, EXEC);
 	if (!s)
 		return 0;

@@ -56,6 +56,10 @@ pub struct Process {
     pub permitted: u64,
     /// Name as the kernel keeps it, at most 15 bytes.
     pub name: String,
+    /// Id on the host of the process that started the program that this one runs: itself, or the ancestor that it was
+    /// forked from; 0 if unknown.
+    #[serde(default)]
+    pub owner: u32,
     /// Whether it has the host's mount namespace: a process of a container that does is out of it.
     #[serde(default)]
     pub host_mounts: bool,

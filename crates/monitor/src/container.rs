@@ -1,6 +1,8 @@
 //! Which container an event belongs to. The kernel tells the id, the engine the rest, and that may come later.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 /// Containers that are remembered after their end, for events that are still on their way.
 const ENDED_MAX: usize = 4096;

@@ -1,8 +1,10 @@
 //! Events in, alerts out.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Ancestor};
 use haechi_core::event::{Action, Event, Exec, Origin};
@@ -75,7 +77,7 @@ impl Monitor {
             host,
             seen: 0,
             waiting: BTreeMap::new(),
-            programs: HashMap::new(),
+            programs: HashMap::default(),
             tree: Tree::default(),
             containers: Containers::default(),
         }

@@ -1,7 +1,8 @@
 //! Keeps one rule that matches all the time in one container from drowning all other alerts.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 /// So many alerts of one rule in one container pass …
 const PASS: u32 = 100;

@@ -3,8 +3,7 @@
 //! A process that only forked is what its parent was. One that ended is remembered for a while, because its children
 //! are still judged by it. It promises bounded memory, not a complete family.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use haechi_core::event::{Action, Event, Origin};
 
 /// Processes that are remembered. A machine has at most some ten thousand at once.
@@ -76,7 +75,9 @@ impl Tree {
             .is_some_and(|known| known.started == 0 || known.started == process.started);
         if !same {
             // It has only forked until now: it is what its parent is.
-            let parent = self.known.get(&process.parent).cloned().unwrap_or_default();
+            // Who started that program is known even if the parent is gone and another took its place (a daemon).
+            let owner = if process.owner == 0 { process.parent } else { process.owner };
+            let parent = self.at(owner, process.started).cloned().unwrap_or_default();
             let before = None;
             self.known.insert(process.pid, Known { ended: 0, exec_at: 0, before, ..parent });
         }
@@ -216,6 +217,17 @@ mod tests {
         assert_eq!(tree.get(11).map(|known| known.path.as_str()), Some("/bin/sh"));
         tree.see(&event(12, 10, 120, exec("/bin/ls")));
         assert_eq!(paths(&tree, 12), ["/bin/sh"]);
+    }
+
+    #[test]
+    fn a_daemon_is_what_started_it_though_its_parent_is_gone() {
+        let mut tree = Tree::default();
+        tree.see(&event(1, 0, 10, exec("/bin/bash")));
+        tree.see(&event(20, 1, 100, exec("/usr/sbin/cron")));
+        let mut daemon = event(22, 1, 110, Action::Open(haechi_core::event::Open::default()));
+        daemon.process.owner = 20;
+        tree.see(&daemon);
+        assert_eq!(tree.get(22).map(|known| known.path.as_str()), Some("/usr/sbin/cron"));
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! comparison is false if it cannot be.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use aho_corasick::AhoCorasick;
+use foldhash::HashSet;
 use memchr::memmem::Finder;
 use regex::Regex;
 

@@ -1,6 +1,6 @@
 //! All rules of one load: which run, which do not and why, and which are true for an event.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use crate::calls::Calls;
 use crate::compile::Compiler;
@@ -13,6 +13,7 @@ use crate::needs::{Needed, needs};
 use crate::output::{self, Output};
 use crate::problem::{Problem, Severity};
 use crate::rule::Rule;
+use foldhash::HashMap;
 use haechi_core::alert::Priority;
 
 /// How often loading begins anew without files that turned out wrong: one wrong file seldom shows another, and a folder

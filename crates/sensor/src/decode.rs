@@ -197,7 +197,8 @@ fn take_apart(bytes: &[u8]) -> Result<Raw<'_>, DecodeError> {
     let kind = rest.u8()?;
     let flags = rest.u8()?;
     process.host_mounts = flags & HOST_MOUNTS != 0;
-    rest.take(6)?;
+    rest.take(2)?;
+    process.owner = rest.u32()?;
     // The ring gives records in multiples of eight bytes only as far as it likes; the head says how many count.
     if rest.0.len() != size || lengths.iter().sum::<usize>() != size {
         let expected = size.saturating_add(HEAD);

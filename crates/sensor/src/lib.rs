@@ -43,7 +43,7 @@ const LATE_MAX: usize = 4 * TURN;
 /// Records taken from one ring before the other is looked at, so that neither starves and few are in memory.
 const TURN: usize = 1024;
 /// Records given by one call, so that a container that never rests cannot keep the caller from anything else.
-const BATCH: usize = 65_536;
+const BATCH: usize = 4096;
 
 /// Kinds of records, and one for none: `enum kind` in `bpf/record.h`.
 const KINDS: usize = 9;

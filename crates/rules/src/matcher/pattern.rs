@@ -1,7 +1,6 @@
 //! Patterns of texts: globs, regular expressions, path prefixes. All take time in proportion to the text.
 
-use std::collections::HashSet;
-
+use foldhash::{HashSet, HashSetExt};
 use regex::{Regex, RegexBuilder};
 
 use crate::condition::Fault;

@@ -39,7 +39,8 @@ impl Made {
             let length = self.texts.get(index).map_or(0, Vec::len);
             bytes.extend(u16::try_from(length).unwrap().to_ne_bytes());
         }
-        bytes.extend([self.kind, self.flags, 0, 0, 0, 0, 0, 0]);
+        bytes.extend([self.kind, self.flags, 0, 0]);
+        bytes.extend(111_u32.to_ne_bytes());
         assert_eq!(bytes.len(), HEAD);
         bytes.extend(self.texts.concat());
         bytes
@@ -79,6 +80,7 @@ fn who_did_it_is_read_from_its_place() {
         tty: 109,
         session: 110,
         name: "a name".into(),
+        owner: 111,
         host_mounts: true,
     };
     assert_eq!(event.process, expected);
