@@ -22,15 +22,25 @@ NOINLINE struct scratch *begin(u32 which, struct task_struct *task, u64 group, u
 	h->started = GET(leader, start_boottime);
 	struct task_struct *parent = GET(task, real_parent);
 	h->parent = GET(parent, tgid);
-	struct pid *pid = GET(leader, thread_pid);
-	u32 level = GET(pid, level);
-	if (level < 33) /* MAX_PID_NS_LEVEL */
-		read_kernel(&h->inner_pid, 4, (void *)&pid->numbers + level * 16);
 	struct cred *cred = GET(task, cred);
 	h->uid = GET(cred, uid.val);
 	h->gid = GET(cred, gid.val);
 	h->euid = GET(cred, euid.val);
 	read_kernel(&h->effective, 8, &cred->cap_effective);
+	read_kernel(&h->comm, 16, &task->comm);
+	u32 tgid = h->pid;
+	struct member *member = map_lookup(&members, &tgid);
+	if (member)
+		h->owner = member->owner;
+	if (host_mounts && mounts_of(task) == host_mounts)
+		h->flags |= HOST_MOUNTS;
+	/* What does not change between two programs is told with what is rarer than opening files. */
+	if (kind == OPEN)
+		return s;
+	struct pid *pid = GET(leader, thread_pid);
+	u32 level = GET(pid, level);
+	if (level < 33) /* MAX_PID_NS_LEVEL */
+		read_kernel(&h->inner_pid, 4, (void *)&pid->numbers + level * 16);
 	read_kernel(&h->permitted, 8, &cred->cap_permitted);
 	h->login_uid = HAS(task, loginuid) ? GET(task, loginuid.val) : (u32)-1;
 	struct signal_struct *signal = GET(task, signal);
@@ -42,13 +52,6 @@ NOINLINE struct scratch *begin(u32 which, struct task_struct *task, u64 group, u
 		u32 minor = GET(driver, minor_start) + GET(tty, index);
 		h->tty = (minor & 0xff) | ((u32)GET(driver, major) << 8) | ((minor & ~0xffu) << 12);
 	}
-	read_kernel(&h->comm, 16, &task->comm);
-	u32 tgid = h->pid;
-	struct member *member = map_lookup(&members, &tgid);
-	if (member)
-		h->owner = member->owner;
-	if (host_mounts && mounts_of(task) == host_mounts)
-		h->flags |= HOST_MOUNTS;
 	return s;
 }
 
@@ -174,6 +177,23 @@ NOINLINE long add_path(struct scratch *s, u32 index, struct dentry *dentry, stru
 	return 0;
 }
 
+/* Only the record that fills the batch wakes: a reader that is behind is awake. */
+INLINE u64 batch(void *ring, u32 size)
+{
+	u64 pending = ring_query(ring, RING_PENDING);
+	u64 after = pending + sizeof(struct head) + size;
+	return pending < BATCH && after >= BATCH ? RING_FORCE_WAKEUP : RING_NO_WAKEUP;
+}
+
+/* Whether the reader is woken: waking costs whoever does it more than telling. It looks by itself every 20 ms. */
+INLINE u64 wakes(void *ring, struct scratch *s, u32 size)
+{
+	u8 kind = s->record.head.kind;
+	if (kind == NEW || (s->record.head.flags & HELD) || (prompt && kind != EXIT))
+		return 0;
+	return batch(ring, size);
+}
+
 /* Sends what was built. Counts it for the group, sent or lost; not 0 if it was lost. */
 NOINLINE long send(struct scratch *s, u32 urgent)
 {
@@ -190,13 +210,9 @@ NOINLINE long send(struct scratch *s, u32 urgent)
 		if (kind >= OPEN && ring_query(&alerts, RING_PENDING) > ring_query(&alerts, RING_SIZE) / 2)
 			failed = -1;
 		else
-			failed = ring_output(&alerts, &s->record, sizeof(struct head) + size, 0);
+			failed = ring_output(&alerts, &s->record, sizeof(struct head) + size, wakes(&alerts, s, size));
 	} else {
-		/* Only the record that fills the batch wakes: a reader that is behind is awake. */
-		u64 pending = ring_query(&bulk, RING_PENDING);
-		u64 after = pending + sizeof(struct head) + size;
-		u64 wake = pending < BATCH && after >= BATCH ? RING_FORCE_WAKEUP : RING_NO_WAKEUP;
-		failed = ring_output(&bulk, &s->record, sizeof(struct head) + size, wake);
+		failed = ring_output(&bulk, &s->record, sizeof(struct head) + size, batch(&bulk, size));
 	}
 	struct group *g = map_lookup(&groups, &group);
 	if (g && kind < KINDS) {

@@ -12,6 +12,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Set when the program is loaded. */
 volatile const u32 host_mounts = 0; /* inode number of the host's mount namespace */
+volatile const u8 prompt = 0;       /* whether the reader is woken at once for what may be answered */
 volatile const u8 all_reads = 0;    /* whether every open for reading is told, not only of watched names */
 
 /* Containers' control groups. As many as a machine can hold containers, with room for groups inside. */

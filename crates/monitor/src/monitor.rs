@@ -98,7 +98,7 @@ impl Monitor {
     pub fn see(&mut self, event: Event, now: Instant) -> Vec<Judged> {
         let unnamed = self.containers.get(event.cgroup).is_some_and(|known| known.name.is_empty());
         if !unnamed {
-            return self.judge(&event).into_iter().collect();
+            return self.judge(event).into_iter().collect();
         }
         let (since, events) = self.waiting.entry(event.cgroup).or_insert_with(|| (now, Vec::new()));
         if now.duration_since(*since) < NAME_WAIT && events.len() < WAITING_MAX {
@@ -106,7 +106,7 @@ impl Monitor {
             return Vec::new();
         }
         let mut judged = self.release(event.cgroup);
-        judged.extend(self.judge(&event));
+        judged.extend(self.judge(event));
         judged
     }
 
@@ -147,13 +147,15 @@ impl Monitor {
         if self.containers.get(cgroup).is_none_or(|known| !known.name.is_empty()) {
             self.waiting.remove(&cgroup);
         }
-        events.iter().flat_map(|event| self.judge(event)).collect()
+        events.into_iter().filter_map(|event| self.judge(event)).collect()
     }
 
     /// Learns from an event and judges it.
-    fn judge(&mut self, event: &Event) -> Option<Judged> {
+    fn judge(&mut self, mut event: Event) -> Option<Judged> {
         self.seen += 1;
-        self.tree.see(event);
+        self.tree.see(&event);
+        self.tree.complete(&mut event);
+        let event = &event;
         let mut held = false;
         if let Action::Exec(exec) = &event.action {
             held = exec.held;
@@ -291,12 +293,12 @@ mod tests {
     }
 
     fn rules(event: &Event) -> Vec<String> {
-        all(monitor().judge(event)).into_iter().map(|alert| alert.rule).collect()
+        all(monitor().judge(event.clone())).into_iter().map(|alert| alert.rule).collect()
     }
 
     #[test]
     fn a_rule_that_matches_is_an_alert_with_all_that_is_known() {
-        let alerts = all(monitor().judge(&exec("/usr/sbin/sshd", &["sshd", "-D"])));
+        let alerts = all(monitor().judge(exec("/usr/sbin/sshd", &["sshd", "-D"])));
         let [alert] = alerts.as_slice() else { panic!("{alerts:?}") };
         assert_eq!(alert.at, "1970-01-01T00:00:02Z".parse().unwrap());
         assert_eq!((alert.program.as_str(), alert.command.as_str()), ("/usr/sbin/sshd", "sshd -D"));

@@ -39,7 +39,9 @@ fn process(folder: &Path) -> Option<Known> {
     let pid: u32 = folder.file_name()?.to_str()?.parse().ok()?;
     let stat = fs::read(folder.join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat).into_owned();
-    let (name, parent, session) = parse(&stat)?;
+    let (name, parent, session, tty) = parse(&stat)?;
+    let login = fs::read_to_string(folder.join("loginuid")).ok();
+    let login_uid = login.and_then(|text| text.trim().parse().ok()).unwrap_or(u32::MAX);
     let mut args = Vec::new();
     let file = fs::File::open(folder.join("cmdline")).ok()?;
     file.take(ARGS_MAX).read_to_end(&mut args).ok()?;
@@ -53,6 +55,8 @@ fn process(folder: &Path) -> Option<Known> {
         pid,
         parent,
         session,
+        tty,
+        login_uid,
         name: name.to_owned(),
         path: link("exe"),
         args: args.collect(),
@@ -61,14 +65,15 @@ fn process(folder: &Path) -> Option<Known> {
     })
 }
 
-/// Name, parent and session of `/proc/PID/stat`. The name may hold blanks and brackets.
-fn parse(stat: &str) -> Option<(&str, u32, u32)> {
+/// Name, parent, session and terminal of `/proc/PID/stat`. The name may hold blanks and brackets.
+fn parse(stat: &str) -> Option<(&str, u32, u32, u32)> {
     let (before, after) = stat.rsplit_once(')')?;
     let (_, name) = before.split_once('(')?;
     let mut words = after.split_ascii_whitespace();
     let parent = words.nth(1)?.parse().ok()?;
     let session = words.nth(1)?.parse().ok()?;
-    Some((name, parent, session))
+    let tty: i32 = words.next()?.parse().ok()?;
+    Some((name, parent, session, tty.cast_unsigned()))
 }
 
 #[cfg(test)]
@@ -77,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_name_may_look_like_the_rest_of_the_line() {
-        assert_eq!(parse("7 (a) R 9 (b) S 5 6 4 0"), Some(("a) R 9 (b", 5, 4)));
+        assert_eq!(parse("7 (a) R 9 (b) S 5 6 4 34816"), Some(("a) R 9 (b", 5, 4, 34816)));
         assert_eq!(parse("7 (a"), None);
     }
 

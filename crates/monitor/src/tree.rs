@@ -32,6 +32,14 @@ pub struct Known {
     pub origin: Origin,
     /// Session leader.
     pub session: u32,
+    /// Login user; `u32::MAX` if there is none.
+    pub login_uid: u32,
+    /// Device number of the controlling terminal; 0 if there is none.
+    pub tty: u32,
+    /// Permitted capabilities.
+    pub permitted: u64,
+    /// Id as the container sees it; 0 if unknown.
+    pub inner_pid: u32,
     /// When it ended; 0 while it runs.
     pub ended: u64,
     /// When it started its program, in nanoseconds since the machine started; 0 if unknown.
@@ -77,9 +85,12 @@ impl Tree {
             // It has only forked until now: it is what its parent is.
             // Who started that program is known even if the parent is gone and another took its place (a daemon).
             let owner = if process.owner == 0 { process.parent } else { process.owner };
-            let parent = self.at(owner, process.started).cloned().unwrap_or_default();
+            let nobody = || Known { login_uid: u32::MAX, ..Known::default() };
+            let parent = self.at(owner, process.started).cloned().unwrap_or_else(nobody);
             let before = None;
-            self.known.insert(process.pid, Known { ended: 0, exec_at: 0, before, ..parent });
+            let inner_pid = 0;
+            self.known
+                .insert(process.pid, Known { ended: 0, exec_at: 0, before, inner_pid, ..parent });
         }
         let Some(known) = self.known.get_mut(&process.pid) else { return };
         if event.at < known.exec_at {
@@ -88,7 +99,14 @@ impl Tree {
         known.pid = process.pid;
         known.started = process.started;
         known.parent = process.parent;
-        known.session = process.session;
+        // Opening a file does not tell these.
+        if !matches!(event.action, Action::Open(_)) {
+            known.session = process.session;
+            known.login_uid = process.login_uid;
+            known.tty = process.tty;
+            known.permitted = process.permitted;
+            known.inner_pid = process.inner_pid;
+        }
         known.name.clone_from(&process.name);
         match &event.action {
             Action::Exec(exec) => {
@@ -112,6 +130,20 @@ impl Tree {
         if self.known.len() > KNOWN_MAX {
             self.forget();
         }
+    }
+
+    /// Fills in what opening a file does not tell of its process: what was told of it last.
+    pub fn complete(&self, event: &mut Event) {
+        if !matches!(event.action, Action::Open(_)) {
+            return;
+        }
+        let Some(known) = self.at(event.process.pid, event.at) else { return };
+        let process = &mut event.process;
+        process.session = known.session;
+        process.login_uid = known.login_uid;
+        process.tty = known.tty;
+        process.permitted = known.permitted;
+        process.inner_pid = known.inner_pid;
     }
 
     /// What the program that an event started is by its content, unless the process runs another one by now.

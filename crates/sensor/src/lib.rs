@@ -57,6 +57,9 @@ pub struct Options {
     pub watch_names: Vec<String>,
     /// Names of folders (last part of their path); reading a file right in one is told.
     pub watch_folders: Vec<String>,
+    /// Wake the reader at once for started programs, network and calls, because something may be done about them; else
+    /// it looks every 20 ms. Waking costs the watched more than telling.
+    pub prompt: bool,
     /// Tell every open for reading, whatever the name.
     pub all_reads: bool,
     /// Bytes of the ring for what wakes the reader at once (programs, network, calls): a power of two of pages.
@@ -66,14 +69,15 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Nothing is read but what is written; rings that survive a reader that sleeps for a quarter of a second.
+    /// Nothing is read but what is written; rings that survive a reader that sleeps for a tenth of a second.
     fn default() -> Self {
         Self {
             watch_names: Vec::new(),
             watch_folders: Vec::new(),
+            prompt: false,
             all_reads: false,
-            alert_bytes: 4 << 20,
-            bulk_bytes: 16 << 20,
+            alert_bytes: 2 << 20,
+            bulk_bytes: 8 << 20,
         }
     }
 }

@@ -78,6 +78,7 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
     let mut programs = EbpfLoader::new()
         .btf(Some(&types))
         .override_global("host_mounts", &host_mounts(), true)
+        .override_global("prompt", &u8::from(options.prompt), true)
         .override_global("all_reads", &u8::from(options.all_reads), true)
         .map_max_entries("alerts", ring_bytes(options.alert_bytes))
         .map_max_entries("bulk", ring_bytes(options.bulk_bytes))

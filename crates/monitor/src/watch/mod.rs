@@ -147,6 +147,7 @@ pub async fn watch(
     let options = Options {
         watch_names: watched.names,
         watch_folders: watched.folders,
+        prompt: respond,
         ..Options::default()
     };
     let (sensor, abilities) = Source::load(&options, without_kernel)?;
