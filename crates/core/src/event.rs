@@ -26,7 +26,7 @@ pub struct Event {
 }
 
 /// A process at the moment of an event.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Process {
     /// Id of the process (thread group) on the host.
     pub pid: u32,
@@ -113,7 +113,7 @@ pub struct Exec {
 }
 
 /// Where a file that runs is from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Could not be told.
@@ -130,7 +130,7 @@ pub enum Origin {
 }
 
 /// An opened file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Open {
     /// The file, resolved; as given if the call failed.
     pub path: String,

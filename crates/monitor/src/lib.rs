@@ -16,6 +16,7 @@ pub mod flags;
 pub mod hands;
 pub mod identity;
 pub mod judge;
+pub mod judged_before;
 pub mod monitor;
 pub mod redact;
 pub mod respond;

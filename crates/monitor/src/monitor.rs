@@ -12,6 +12,7 @@ use haechi_rules::Rules;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::container::{Container, Containers};
+use crate::judged_before::JudgedBefore;
 use crate::tree::Tree;
 use crate::view::View;
 
@@ -62,6 +63,7 @@ pub struct Monitor {
     waiting: BTreeMap<u64, (Instant, Vec<Event>)>,
     /// Programs of images that were looked at, and what they are.
     programs: HashMap<ProgramKey, String>,
+    before: JudgedBefore,
     /// Processes.
     pub tree: Tree,
     /// Containers.
@@ -72,6 +74,7 @@ impl Monitor {
     /// Knows no process and no container yet.
     pub fn new(rules: Rules, clock: Clock, host: String) -> Self {
         Self {
+            before: JudgedBefore::new(&rules),
             rules,
             clock,
             host,
@@ -90,6 +93,7 @@ impl Monitor {
 
     /// Other rules from now on; what is known stays.
     pub fn use_rules(&mut self, rules: Rules) {
+        self.before = JudgedBefore::new(&rules);
         self.rules = rules;
     }
 
@@ -113,6 +117,7 @@ impl Monitor {
     /// Takes what the engine says about a container, and judges what waited for it.
     pub fn learn(&mut self, told: &Container) -> Vec<Judged> {
         self.containers.learn(told);
+        self.before.change();
         self.release_if(|containers, cgroup, _| {
             containers.get(cgroup).is_none_or(|known| !known.name.is_empty())
         })
@@ -156,6 +161,13 @@ impl Monitor {
         self.tree.see(&event);
         self.tree.complete(&mut event);
         let event = &event;
+        if matches!(event.action, Action::Exec(_) | Action::Exit(_)) {
+            self.before.change();
+        }
+        let mark = self.before.mark(event);
+        if mark.is_some_and(|mark| self.before.is_known(mark)) {
+            return None;
+        }
         let mut held = false;
         if let Action::Exec(exec) = &event.action {
             held = exec.held;
@@ -164,6 +176,9 @@ impl Monitor {
             }
         }
         let alerts = self.alerts(event, &self.tree);
+        if let Some(mark) = mark.filter(|_| alerts.is_empty()) {
+            self.before.remember(mark);
+        }
         (held || !alerts.is_empty()).then_some(Judged { pid: event.process.pid, alerts })
     }
 
@@ -204,6 +219,7 @@ impl Monitor {
         let mut then = self.tree.at_start_of(event);
         let before = self.alerts(event, &then);
         self.tree.name(event, program);
+        self.before.change();
         then.name(event, program);
         let mut alerts = self.alerts(event, &then);
         alerts.retain(|alert| !before.iter().any(|told| told.rule == alert.rule));

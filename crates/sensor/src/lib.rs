@@ -69,15 +69,15 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Nothing is read but what is written; rings that survive a reader that sleeps for a tenth of a second.
+    /// Nothing is read but what is written; rings that survive a reader that sleeps for a twentieth of a second under the heaviest load.
     fn default() -> Self {
         Self {
             watch_names: Vec::new(),
             watch_folders: Vec::new(),
             prompt: false,
             all_reads: false,
-            alert_bytes: 2 << 20,
-            bulk_bytes: 8 << 20,
+            alert_bytes: 1 << 20,
+            bulk_bytes: 4 << 20,
         }
     }
 }
