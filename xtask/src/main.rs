@@ -21,7 +21,7 @@ usage: cargo xtask <command>
   verify [-- OPTIONS]     prepare this machine, build Haechi, verify this host, write haechi-report.html
   test                    prepare this machine, then every test, on real containers
   lab up|down|status|docs containers, images, networks and volumes that break and keep the rules
-  bench [containers|images|database] [--syft PROGRAM]
+  bench [containers|images|database|monitor] [--syft PROGRAM]
                           time, processor and memory: of a verification of 1, 30 and 100 containers, of scans of
                           images (beside syft), of a database of full size; without a word, all three
   vm                      the kernel side in a virtual machine with Debian's own kernel: BPF LSM, AppArmor, control
