@@ -116,6 +116,61 @@ fn rules_are_listed_and_a_wrong_file_is_refused_with_its_line() {
 }
 
 #[test]
+fn rules_are_read_again_when_their_file_changes_and_a_wrong_one_changes_nothing() {
+    const NAME: &str = "haechi-test-monitor-rules";
+    const TAG: &str = "haechi-test-monitor/rules:1";
+    struct Gone;
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            let _ = Command::new("docker").args(["rm", "--force", NAME]).output();
+        }
+    }
+    let _gone = Gone;
+    let busybox = fs::read("/bin/busybox").unwrap();
+    let layer = Layer::new().mode("bin/busybox", 0o755, &busybox).link("bin/sleep", "busybox");
+    let mut image = Image::of([layer]);
+    image.tag = TAG.to_owned();
+    image.config = serde_json::json!({"Cmd": ["/bin/sleep", "100000"]});
+    image.load();
+    docker(&["run", "--detach", "--name", NAME, "--network", "none", TAG]);
+    let rule = |name: &str| {
+        format!(
+            "- rule: {name}\n  desc: d\n  output: o\n  priority: ERROR\n  condition: evt.type = execve and container.name = {NAME} and proc.args contains uname\n"
+        )
+    };
+    let mut haechi =
+        Haechi::new(&["monitor", "--rules", "own.yaml", "--only-rules", "--format", "json"]);
+    let file = haechi.dir().join("own.yaml");
+    fs::write(&file, rule("first")).unwrap();
+    let (errors, out) = (haechi.dir().join("stderr"), haechi.dir().join("stdout"));
+    let monitor = haechi.begin();
+    let soon = |path: &std::path::Path, words: &str| {
+        let said = (0..300).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            fs::read_to_string(path).is_ok_and(|said| said.contains(words))
+        });
+        assert!(said, "{words}: {}", fs::read_to_string(path).unwrap());
+    };
+    let act = || docker(&["exec", NAME, "/bin/busybox", "uname"]);
+    soon(&errors, "Watching");
+    act();
+    soon(&out, "\"rule\":\"first\"");
+    fs::write(&file, rule("second")).unwrap();
+    soon(&errors, "again");
+    act();
+    soon(&out, "\"rule\":\"second\"");
+    fs::write(&file, rule("third").replace("evt.type = execve", "evt.type = = execve")).unwrap();
+    soon(&errors, "own.yaml:1");
+    soon(&errors, "stay in force");
+    act();
+    assert!(interrupt(monitor.id()));
+    let done = monitor.end().must_end_with(1);
+    let rules: Vec<_> = alerts(&done.stdout).iter().map(|alert| alert["rule"].clone()).collect();
+    assert_eq!(rules, ["first", "second", "second"]);
+    assert!(done.stderr.contains("no event lost"), "{}", done.stderr);
+}
+
+#[test]
 fn without_bpf_started_programs_are_seen_and_the_rest_is_named() {
     const NAME: &str = "haechi-test-monitor-plain";
     const TAG: &str = "haechi-test-monitor/plain:1";

@@ -415,12 +415,8 @@ impl Policy {
                 refuse("mounts".into(), &format!("`{path}` must be an absolute path"));
             }
         }
-        for name in &self.monitor.denied_programs {
-            if name.is_empty() || name.len() > 63 || name.contains('/') {
-                let message =
-                    format!("`{name}` must be a file's name of at most 63 bytes, without `/`");
-                refuse("monitor.denied_programs".into(), &message);
-            }
+        for (key, why) in self.monitor.mistakes() {
+            refuse(key, &why);
         }
         for (index, backup) in self.backups.iter().enumerate() {
             let key = format!("backups[{index}]");

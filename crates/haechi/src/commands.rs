@@ -102,6 +102,8 @@ pub const NOTES: &[&str] = &[
     "monitor-unkept",
     "monitor-not-kept",
     "monitor-responds",
+    "monitor-needs-root",
+    "monitor-unanswered",
 ];
 
 /// Runs a command; its exit code.

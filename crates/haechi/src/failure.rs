@@ -40,6 +40,9 @@ pub enum Failure {
     /// The store said no.
     #[error("{0}")]
     Store(String),
+    /// Only root can do it.
+    #[error("needs root")]
+    NeedsRoot,
     /// Another monitor of this machine responds already; its process.
     #[error("{0}")]
     MonitorResponds(String),
@@ -129,6 +132,7 @@ impl Failure {
                 setting.text("pointless-option", &[("option", option), ("variable", &variable)])
             }
             Self::Store(why) => setting.text("store-failed", &[("why", why)]),
+            Self::NeedsRoot => setting.text("monitor-needs-root", &[]),
             Self::MonitorResponds(pid) => setting.text("monitor-responds", &[("pid", pid)]),
         }
     }

@@ -131,7 +131,8 @@ impl Fallback {
                         path: String::new(),
                         payload: Vec::new(),
                     };
-                    let process = process(known.first).unwrap_or_default();
+                    // Who listens is not known, so nobody is blamed for it.
+                    let process = Process { login_uid: u32::MAX, ..Process::default() };
                     known.told += 1;
                     give(event(*group, process, "listen", Did::Network(network)));
                 }

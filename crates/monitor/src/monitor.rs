@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::container::{Container, Containers};
 use crate::judged_before::JudgedBefore;
+use crate::running;
 use crate::tree::Tree;
 use crate::view::View;
 
@@ -158,6 +159,13 @@ impl Monitor {
     /// Learns from an event and judges it.
     fn judge(&mut self, mut event: Event) -> Option<Judged> {
         self.seen += 1;
+        // A parent outside the container (of `docker exec`) was never told of.
+        if matches!(event.action, Action::Exec(_))
+            && self.tree.get(event.process.parent).is_none()
+            && let Some(parent) = running::one(event.process.parent)
+        {
+            self.tree.seed(parent);
+        }
         self.tree.see(&event);
         self.tree.complete(&mut event);
         let event = &event;

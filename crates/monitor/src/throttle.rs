@@ -29,6 +29,12 @@ impl Throttle {
             (*since, *count) = (now, 0);
         }
         *count += 1;
+        if *count == PASS + 1 {
+            tracing::warn!(
+                "more than {PASS} alerts of `{rule}` within {} s in container {container}: the rest is only counted",
+                WITHIN.as_secs()
+            );
+        }
         *count <= PASS
     }
 }

@@ -64,6 +64,25 @@ impl ResponsePolicy {
 }
 
 impl MonitorPolicy {
+    /// What makes no sense: the key, and why.
+    pub(super) fn mistakes(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (at, line) in self.responses.iter().enumerate() {
+            if line.rule == "*" && line.tag.is_none() && line.priority.is_none() {
+                let why = "needs a rule, a tag or a priority: this one answers every alert";
+                found.push((format!("monitor.responses[{at}]"), why.to_owned()));
+            }
+        }
+        for name in &self.denied_programs {
+            if name.is_empty() || name.len() > 63 || name.contains('/') {
+                let why =
+                    format!("`{name}` must be a file's name of at most 63 bytes, without `/`");
+                found.push(("monitor.denied_programs".to_owned(), why));
+            }
+        }
+        found
+    }
+
     /// How an alert is answered.
     pub fn response(&self, alert: &Alert) -> Response {
         let fits = |line: &&ResponsePolicy| {

@@ -47,6 +47,9 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     if args.list_rules {
         return list(&loaded);
     }
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::NeedsRoot.into());
+    }
     let policy = policy(args, setting)?;
     if args.respond && policy.responses.is_empty() && policy.denied_programs.is_empty() {
         setting.note("monitor-no-responses", &[]);
@@ -71,6 +74,7 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
         without_kernel: args.without_bpf,
         events: args.events && args.format == AlertFormat::Json,
     };
+    unanswered(&setup.rules, &setup.policy, setting);
     let renewing = tokio::spawn(renew_rules(args.clone(), Arc::clone(setting), renew));
     let seconds = args.seconds;
     let mut terminated = signal(SignalKind::terminate())?;
@@ -125,6 +129,19 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     } else {
         exit::CLEAN
     })
+}
+
+/// Names entries of the policy that answer no rule: a name that was typed wrong answers nothing.
+fn unanswered(rules: &Rules, policy: &MonitorPolicy, setting: &Setting) {
+    for line in &policy.responses {
+        let fits =
+            |rule: &haechi_rules::Rule| line.fits_rule(&rule.name, &rule.tags, rule.priority);
+        if !rules.running().iter().any(fits) {
+            let tag = line.tag.as_deref().unwrap_or("*");
+            let values = [("rule", &*line.rule), ("tag", tag), ("response", line.response.name())];
+            setting.note("monitor-unanswered", &values);
+        }
+    }
 }
 
 /// The ways out that were asked for.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use haechi_core::activity::Activity;
 use haechi_facts::engine::activity::{HealthCheck, exec_of, from_event, is_health_check};
 use haechi_facts::engine::api::{Api, Call};
+use haechi_facts::engine::http::HttpApi;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Containers that are asked about at once.
 const AT_ONCE: usize = 8;
 /// How often a container is asked about that the engine does not know yet.
-const TRIES: u32 = 20;
+const TRIES: u32 = 10;
 /// Health checks that are remembered.
 const CHECKS_MAX: usize = 20_000;
 /// Events this much older are asked for again after a break: clocks of engine and host are the same, but not exactly
@@ -77,14 +78,39 @@ pub(super) async fn name(
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(AGAIN);
             }
+            // An inspect that cannot be read must not make it nameless: names decide what is done about it.
+            let container = match connect() {
+                Some(engine) => listed(&engine, &id).await,
+                None => None,
+            };
+            let unnamed =
+                || Container { name: id.chars().take(12).collect(), ..Container::default() };
+            let container = Container { id: id.clone(), ..container.unwrap_or_else(unnamed) };
+            let _ = tell.send(Told::Container(Box::new(container))).await;
             drop(place);
         });
     }
 }
 
+/// What the engine's list says about a container.
+async fn listed(engine: &HttpApi, id: &str) -> Option<Container> {
+    let all = engine.ask(Call::Containers).await.ok()?;
+    let found =
+        all.as_array()?.iter().find(|one| one.get("Id").and_then(Value::as_str) == Some(id))?;
+    let text = |key: &str| found.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = found.pointer("/Names/0").and_then(Value::as_str)?;
+    Some(Container {
+        name: name.trim_start_matches('/').to_owned(),
+        image: text("Image"),
+        image_id: text("ImageID"),
+        ..Container::default()
+    })
+}
+
 /// Listens to what is done through the engine, for ever.
 pub(super) async fn listen(connect: Connect, last: Option<Timestamp>, tell: mpsc::Sender<Told>) {
     let mut since = last;
+    let mut told = false;
     let mut checks: HashMap<String, Option<HealthCheck>> = HashMap::new();
     loop {
         if let Some(engine) = connect()
@@ -93,6 +119,7 @@ pub(super) async fn listen(connect: Connect, last: Option<Timestamp>, tell: mpsc
             if tell.send(Told::Listening).await.is_err() {
                 return;
             }
+            told = false;
             while let Some(Ok(event)) = events.next().await {
                 if let Some(activity) = activity(&connect, &event, &mut checks).await {
                     since = since.max(Some(activity.at));
@@ -104,6 +131,11 @@ pub(super) async fn listen(connect: Connect, last: Option<Timestamp>, tell: mpsc
             if tell.send(Told::Gone).await.is_err() {
                 return;
             }
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(
+                "the engine does not answer: names of containers and what is done through it are not known until it does"
+            );
         }
         since = since.or_else(|| Some(Timestamp::now()));
         tokio::time::sleep(AGAIN).await;
