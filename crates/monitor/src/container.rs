@@ -120,6 +120,12 @@ impl Containers {
         }
     }
 
+    /// A group that was made inside a container is that container, whatever it is called.
+    pub fn inside(&mut self, cgroup: u64, outer: u64) {
+        let known = self.by_cgroup.get(&outer).cloned().unwrap_or_default();
+        self.by_cgroup.insert(cgroup, known);
+    }
+
     /// Its control group is gone.
     pub fn end(&mut self, cgroup: u64) {
         self.ended.push_back(cgroup);
@@ -193,6 +199,13 @@ mod tests {
         });
         assert_eq!(containers.get(7).map(|c| (c.name.as_str(), c.started)), Some(("web", 5)));
         assert!(containers.unnamed().is_empty());
+        containers.inside(8, 7);
+        containers.learn(&Container {
+            id: "abc".into(),
+            name: "later".into(),
+            ..Container::default()
+        });
+        assert_eq!(containers.get(8).map(|c| c.name.as_str()), Some("later"));
         containers.end(7);
         assert!(containers.get(7).is_some(), "events may still be on their way");
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use haechi_core::response::{Evidence, EvidenceFile, EvidenceProcess};
-use haechi_facts::redact;
+use haechi_facts::{hostile, redact};
 use sha2::{Digest, Sha256};
 
 /// Processes that are described: a fork bomb has more, and they are all alike.
@@ -74,7 +74,8 @@ impl Gathering {
             line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok())
         };
         let link = |name: &Path| fs::read_link(name).ok().map(|to| to.display().to_string());
-        let arguments = text(&folder.join("cmdline")).unwrap_or_default();
+        let arguments = hostile::read_memory(&folder.join("cmdline"), TEXT_MAX).unwrap_or_default();
+        let arguments = String::from_utf8_lossy(&arguments);
         let arguments: Vec<String> =
             arguments.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
         let mut files = Vec::new();
@@ -95,7 +96,11 @@ impl Gathering {
         maps.sort();
         maps.dedup();
         maps.truncate(LINES_MAX);
-        let sha256 = File::open(folder.join("exe")).ok().and_then(|file| self.hash(file));
+        let program = hostile::open_program(&folder.join("exe"));
+        if let Err(error) = &program {
+            self.gap(format!("program of process {pid}: {error}"));
+        }
+        let sha256 = program.ok().and_then(|file| self.hash(file));
         self.found.processes.push(EvidenceProcess {
             pid,
             parent: number("PPid:").unwrap_or_default(),

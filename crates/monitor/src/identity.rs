@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use aho_corasick::AhoCorasick;
+use haechi_facts::hostile;
 use serde::Deserialize;
 
 /// Bytes of a program that are searched: the largest that is listed has some ten million.
@@ -68,26 +69,28 @@ impl Identities {
         Ok(Self { listed, texts, search, known: HashMap::new() })
     }
 
-    /// What the program of a process is; `None` if it is none of the list or cannot be read any more.
+    /// What the program of a process is, an empty text if it is none of the list; `None` if it cannot be read.
     pub fn of(&mut self, proc: &Path, pid: u32) -> Option<&str> {
-        let file = File::open(proc.join(pid.to_string()).join("exe")).ok()?;
-        let at = self.of_file(file)?;
-        self.listed.get(at).map(|one| one.program.as_str())
+        let file = hostile::open_program(&proc.join(pid.to_string()).join("exe")).ok()?;
+        match self.of_file(file)? {
+            Some(at) => self.listed.get(at).map(|one| one.program.as_str()),
+            None => Some(""),
+        }
     }
 
-    fn of_file(&mut self, file: File) -> Option<usize> {
+    fn of_file(&mut self, file: File) -> Option<Option<usize>> {
         let meta = file.metadata().ok()?;
         let changed = (meta.ctime(), meta.ctime_nsec());
         let key = Key { inode: meta.ino(), size: meta.size(), changed };
         if let Some(known) = self.known.get(&key) {
-            return *known;
+            return Some(*known);
         }
         let found = self.search(file.take(BYTES_MAX))?;
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
         self.known.insert(key, found);
-        found
+        Some(found)
     }
 
     /// Which program bytes are; `None` if they cannot be read.
@@ -123,9 +126,13 @@ mod tests {
         for one in &found.texts {
             assert!(!found.texts.iter().any(|other| other != one && other.contains(one.as_str())));
         }
+        let mut child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
         for _ in 0..2 {
             // A unit test holds the list's own texts; what is asked about is another program.
-            assert_eq!(found.of(Path::new("/proc"), 1), None);
+            assert_eq!(found.of(Path::new("/proc"), child.id()), Some(""));
         }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.of(Path::new("/proc"), child.id()), None);
     }
 }

@@ -234,7 +234,12 @@ impl Judge {
     /// Takes a record; how much was lost of a container that is gone.
     fn record(&mut self, record: Record, before: bool) -> u64 {
         match record {
-            Record::New { cgroup, container, path, .. } => {
+            // A container that may make groups can name one like another container: it stays what it is in.
+            Record::New { cgroup, outer: Some(outer), .. } => {
+                self.monitor.containers.inside(cgroup, outer);
+                0
+            }
+            Record::New { cgroup, container, path, outer: None } => {
                 self.monitor.containers.begin(cgroup, &container, &path, 0);
                 self.tell(Told::Came { cgroup, container, path, before });
                 0

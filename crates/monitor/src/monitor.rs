@@ -1,7 +1,6 @@
 //! Events in, alerts out.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
@@ -159,10 +158,10 @@ impl Monitor {
     /// Learns from an event and judges it.
     fn judge(&mut self, mut event: Event) -> Option<Judged> {
         self.seen += 1;
-        // A parent outside the container (of `docker exec`) was never told of.
+        // A parent outside the container (of `docker exec`) was never told of, and its id may be another's by now.
         if matches!(event.action, Action::Exec(_))
-            && self.tree.get(event.process.parent).is_none()
-            && let Some(parent) = running::one(event.process.parent)
+            && self.tree.get(event.process.parent).is_none_or(|known| known.started == 0)
+            && let Some(parent) = running::outside(event.process.parent)
         {
             self.tree.seed(parent);
         }
@@ -198,31 +197,28 @@ impl Monitor {
     }
 
     /// Whether the content of a started program should be looked at: it was not yet, or may have changed since.
-    pub fn wants_identity(&mut self, event: &Event) -> bool {
+    pub fn wants_identity(&self, event: &Event) -> bool {
         let Action::Exec(exec) = &event.action else { return false };
         // What is not of the image can be changed in place, and its time set back.
         if exec.origin != Origin::Image {
             return true;
         }
-        if self.programs.len() >= PROGRAMS_MAX {
-            self.programs.clear();
-        }
-        match self.programs.entry(key(event, exec)) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                place.insert(String::new());
-                true
-            }
-        }
+        !self.programs.contains_key(&key(event, exec))
     }
 
-    /// Takes what the content of a started program was found to be, and judges its start once more: by what it is now
+    /// Takes what the content of a started program was found to be (nothing, if it is none that is listed), and judges its start once more: by what it is now
     /// known to be. What was told before is not told again.
     pub fn identified(&mut self, event: &Event, program: &str) -> Judged {
         if let Action::Exec(exec) = &event.action
             && exec.origin == Origin::Image
         {
+            if self.programs.len() >= PROGRAMS_MAX {
+                self.programs.clear();
+            }
             self.programs.insert(key(event, exec), program.to_owned());
+        }
+        if program.is_empty() {
+            return Judged { pid: event.process.pid, alerts: Vec::new() };
         }
         let mut then = self.tree.at_start_of(event);
         let before = self.alerts(event, &then);

@@ -3,8 +3,10 @@
 //! One that ends while this reads is left out. What a process says of itself (its arguments) it may have changed.
 
 use std::fs;
-use std::io::Read;
 use std::path::Path;
+
+use haechi_facts::hostile;
+use haechi_sensor::container_id;
 
 use crate::tree::Known;
 
@@ -18,6 +20,13 @@ pub fn processes(proc: &Path) -> Vec<Known> {
     let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
     let folders = entries.flatten().map(|entry| entry.path());
     folders.filter_map(|folder| process(&folder)).collect()
+}
+
+/// A process outside every container, as it is now: one inside may make a reader wait.
+pub fn outside(pid: u32) -> Option<Known> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let inside = groups.split(['/', '\n']).any(|part| container_id(part).is_some());
+    if inside { None } else { one(pid) }
 }
 
 /// One process, as it is now.
@@ -42,9 +51,8 @@ fn process(folder: &Path) -> Option<Known> {
     let (name, parent, session, tty) = parse(&stat)?;
     let login = fs::read_to_string(folder.join("loginuid")).ok();
     let login_uid = login.and_then(|text| text.trim().parse().ok()).unwrap_or(u32::MAX);
-    let mut args = Vec::new();
-    let file = fs::File::open(folder.join("cmdline")).ok()?;
-    file.take(ARGS_MAX).read_to_end(&mut args).ok()?;
+    // Without its arguments it is known all the same.
+    let args = hostile::read_memory(&folder.join("cmdline"), ARGS_MAX).unwrap_or_default();
     let args = args.strip_suffix(b"\0").unwrap_or(&args);
     let args = args.split(|&byte| byte == 0).map(|arg| String::from_utf8_lossy(arg).into_owned());
     let link = |name: &str| {

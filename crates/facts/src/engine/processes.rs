@@ -14,6 +14,7 @@ use haechi_core::finding::Cause;
 use super::json::Reader;
 use super::programs::{Programs, SSH_SERVER};
 use crate::gaps::Observed;
+use crate::hostile;
 use crate::procs::{ListeningSocket, ProcessEntry, ProcessTable, listening_sockets};
 use crate::root::{Root, RootError};
 
@@ -21,6 +22,8 @@ use crate::root::{Root, RootError};
 const PROCESSES_MAX: usize = 2000;
 /// Bytes of a command line that are read.
 const COMMAND_LINE_MAX: usize = 64 << 10;
+/// Bytes of a command line that are read: one more shows that it is longer.
+const COMMAND_LINE_READ: u64 = (64 << 10) + 1;
 
 /// The processes of this machine by container.
 pub(super) struct Groups<'a> {
@@ -131,7 +134,13 @@ impl<'a> Groups<'a> {
             return Ok(None);
         };
         let path = |file: &str| self.root.proc(&format!("{}/{file}", entry.pid));
-        let Ok(line) = std::fs::read(path("cmdline")) else { return Ok(None) };
+        let line = match hostile::read_memory(&path("cmdline"), COMMAND_LINE_READ) {
+            Ok(line) => line,
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                return Err((Cause::TimedOut, format!("{program}: {error}")));
+            }
+            Err(_) => return Ok(None),
+        };
         let identity = match self.programs.identify(&path("exe")) {
             Ok(Some(identity)) => identity,
             Ok(None) => return Ok(None),

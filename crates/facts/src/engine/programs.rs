@@ -4,7 +4,6 @@
 //! run; a program that was not read to its end is an error and not "nothing known".
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -12,6 +11,8 @@ use std::sync::{Mutex, PoisonError};
 
 use haechi_core::finding::Cause;
 use memchr::memmem::Finder;
+
+use crate::hostile;
 
 /// Largest program that is read; Node.js has 120 MB.
 const PROGRAM_SIZE_MAX: u64 = 192 << 20;
@@ -80,7 +81,7 @@ impl Programs {
     /// It is too large, the budget is used up, or reading fails: why.
     pub(super) fn identify(&self, path: &Path) -> Result<Option<&'static str>, (Cause, String)> {
         let failed = |error: &std::io::Error| (Cause::Missing, error.to_string());
-        let file = match File::open(path) {
+        let file = match hostile::open_program(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -145,6 +146,8 @@ impl Programs {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     /// Gives its bytes a few at a time, as a slow disk may.
