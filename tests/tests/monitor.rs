@@ -184,7 +184,7 @@ fn without_bpf_started_programs_are_seen_and_the_rest_is_named() {
     let busybox = fs::read("/bin/busybox").unwrap();
     let layer = Layer::new()
         .mode("bin/busybox", 0o755, &busybox)
-        .mode("usr/sbin/sshd", 0o755, "#!/bin/sh\nexec sleep 100\n")
+        .mode("usr/sbin/sshd", 0o755, "#!/bin/sh\n/bin/sleep 100\ntrue\n")
         .link("bin/sh", "busybox")
         .link("bin/sleep", "busybox");
     let mut image = Image::of([layer]);
