@@ -16,16 +16,16 @@ NOINLINE struct scratch *begin(u32 which, struct task_struct *task, u64 group, u
 	h->kind = kind;
 	if (!task)
 		return s;
-	h->pid = GET(task, tgid);
-	h->tid = GET(task, pid);
-	struct task_struct *leader = GET(task, group_leader);
-	h->started = GET(leader, start_boottime);
-	struct task_struct *parent = GET(task, real_parent);
-	h->parent = GET(parent, tgid);
-	struct cred *cred = GET(task, cred);
-	h->uid = GET(cred, uid.val);
-	h->gid = GET(cred, gid.val);
-	h->euid = GET(cred, euid.val);
+	h->pid = task->tgid;
+	h->tid = task->pid;
+	struct task_struct *leader = task->group_leader;
+	h->started = leader->start_boottime;
+	struct task_struct *parent = task->real_parent;
+	h->parent = parent->tgid;
+	struct cred *cred = task->cred;
+	h->uid = cred->uid.val;
+	h->gid = cred->gid.val;
+	h->euid = cred->euid.val;
 	read_kernel(&h->effective, 8, &cred->cap_effective);
 	read_kernel(&h->comm, 16, &task->comm);
 	u32 tgid = h->pid;
@@ -37,20 +37,20 @@ NOINLINE struct scratch *begin(u32 which, struct task_struct *task, u64 group, u
 	/* What does not change between two programs is told with what is rarer than opening files. */
 	if (kind == OPEN)
 		return s;
-	struct pid *pid = GET(leader, thread_pid);
-	u32 level = GET(pid, level);
+	struct pid *pid = leader->thread_pid;
+	u32 level = pid->level;
 	if (level < 33) /* MAX_PID_NS_LEVEL */
 		read_kernel(&h->inner_pid, 4, (void *)&pid->numbers + level * 16);
 	read_kernel(&h->permitted, 8, &cred->cap_permitted);
-	h->login_uid = HAS(task, loginuid) ? GET(task, loginuid.val) : (u32)-1;
-	struct signal_struct *signal = GET(task, signal);
+	h->login_uid = HAS(task, loginuid) ? task->loginuid.val : (u32)-1;
+	struct signal_struct *signal = task->signal;
 	struct pid *session = GET(signal, pids[3]);
 	read_kernel(&h->session, 4, &session->numbers);
-	struct tty_struct *tty = GET(signal, tty);
+	struct tty_struct *tty = signal->tty;
 	if (tty) {
-		struct tty_driver *driver = GET(tty, driver);
-		u32 minor = GET(driver, minor_start) + GET(tty, index);
-		h->tty = (minor & 0xff) | ((u32)GET(driver, major) << 8) | ((minor & ~0xffu) << 12);
+		struct tty_driver *driver = tty->driver;
+		u32 minor = driver->minor_start + tty->index;
+		h->tty = (minor & 0xff) | ((u32)driver->major << 8) | ((minor & ~0xffu) << 12);
 	}
 	return s;
 }
@@ -111,21 +111,23 @@ INLINE int step(struct scratch *s)
 {
 	struct dentry *dentry = s->dentry;
 	struct mount *mount = s->mount;
-	struct dentry *parent = GET(dentry, d_parent);
-	if (dentry == GET(mount, mnt.mnt_root) || dentry == parent) {
+	/* The folder above and the name lie side by side in every version: one reading. */
+	struct { struct dentry *parent; u32 hash; u32 size; const unsigned char *text; } in = {};
+	read_kernel(&in, sizeof(in), &dentry->d_parent);
+	if (dentry == s->top || dentry == in.parent) {
 		struct mount *above = GET(mount, mnt_parent);
 		if (above == mount || !above)
 			return 0;
 		s->dentry = GET(mount, mnt_mountpoint);
 		s->mount = above;
+		s->top = GET(above, mnt.mnt_root);
 		return 1;
 	}
-	u32 size = GET(dentry, d_name.len);
-	const unsigned char *name = GET(dentry, d_name.name);
+	u32 size = in.size;
 	if (size > 255)
 		size = 255;
 	u32 at = s->at;
-	if (at > 4096 || at < size + 1 || !parent) {
+	if (at > 4096 || at < size + 1 || !in.parent) {
 		s->record.head.flags |= CUT;
 		return 0;
 	}
@@ -134,20 +136,23 @@ INLINE int step(struct scratch *s)
 	OPAQUE(size);
 	size &= 255;
 	s->path[at] = '/';
-	read_kernel(&s->path[at + 1], size, name);
+	read_kernel(&s->path[at + 1], size, in.text);
 	s->at = at;
-	s->dentry = parent;
+	s->dentry = in.parent;
 	return 1;
 }
 
 /* The path of a file as its mount namespace has it, through every mount up to the root: a changed root cannot fake
  * it. Of a path with more parts than steps the last ones are kept, without the first slash. */
-NOINLINE long add_path(struct scratch *s, u32 index, struct dentry *dentry, struct vfsmount *mnt)
+ONCE long add_path_of(struct scratch *s, u32 index, u64 of, u64 on)
 {
-	if (!dentry || !mnt)
+	struct dentry *dentry = (void *)of;
+	struct vfsmount *mnt = (void *)on;
+	if (!s || !dentry || !mnt)
 		return 0;
 	/* What is in no folder (a pipe, a socket, memory) has a name at most. */
-	if (dentry == GET(dentry, d_parent) && dentry != GET(mnt, mnt_root))
+	s->top = GET(mnt, mnt_root);
+	if (dentry != s->top && dentry == GET(dentry, d_parent))
 		return add_kernel_text(s, index, GET(dentry, d_name.name));
 	s->dentry = dentry;
 	s->mount = (void *)mnt - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
@@ -175,6 +180,11 @@ NOINLINE long add_path(struct scratch *s, u32 index, struct dentry *dentry, stru
 	read_kernel(&s->record.data[used], size, &s->path[at]);
 	took(s, index, size);
 	return 0;
+}
+
+INLINE long add_path(struct scratch *s, u32 index, struct dentry *dentry, struct vfsmount *mnt)
+{
+	return add_path_of(s, index, (u64)dentry, (u64)mnt);
 }
 
 /* Only the record that fills the batch wakes: a reader that is behind is awake. */
@@ -228,17 +238,20 @@ NOINLINE long send(struct scratch *s, u32 urgent)
 
 INLINE struct file *file_of(struct task_struct *task, u32 descriptor)
 {
-	struct files_struct *files = GET(task, files);
-	struct fdtable *table = GET(files, fdt);
-	if (descriptor >= GET(table, max_fds))
+	struct files_struct *files = task->files;
+	if (!files)
 		return 0;
-	struct file **array = GET(table, fd);
+	struct fdtable *table = files->fdt;
+	if (!table || descriptor >= table->max_fds)
+		return 0;
+	struct file **array = table->fd;
 	struct file *file = 0;
 	read_kernel(&file, 8, &array[descriptor]);
 	return file;
 }
 
-enum { S_IFMT = 0xf000, S_IFSOCK = 0xc000, S_IFCHR = 0x2000, NULL_DEVICE = 1 << 20 | 3, AF_INET = 2, AF_INET6 = 10, SOCK_DGRAM = 2 };
+enum { S_IFMT = 0xf000, S_IFSOCK = 0xc000, S_IFREG = 0x8000, S_IFCHR = 0x2000, S_ISUID = 0x800, NULL_DEVICE = 1 << 20 | 3 };
+enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1, SOCK_DGRAM = 2 };
 
 /* The socket behind a file; 0 if it is none. */
 INLINE struct sock *sock_of(struct file *file)

@@ -15,6 +15,9 @@ typedef _Bool bool;
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
+/* Verified once, whoever calls it: the verifier follows any other function anew for each call. Takes numbers and pointers
+ * to memory of the program. */
+#define ONCE __attribute__((noinline))
 
 /* How a map is described in BTF. */
 #define MAP_KIND(number) int (*type)[number]

@@ -10,7 +10,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct qstr { u32 len; const unsigned char *name; };
-struct super_block { unsigned long s_magic; };
+struct super_block { unsigned long s_magic; u32 s_dev; };
 struct timespec64 { s64 tv_sec; };
 struct inode {
 	u16 i_mode;
@@ -56,6 +56,7 @@ struct sock_common {
 };
 struct sock { struct sock_common __sk_common; u16 sk_protocol; u16 sk_type; };
 struct socket { struct sock *sk; };
+struct unix_sock { struct path path; struct sock *peer; };
 
 typedef struct { u32 val; } kuid_t;
 typedef struct { u64 val; } kernel_cap_t;

@@ -5,7 +5,7 @@
 #include "helpers.h"
 
 enum kind { NEW = 1, GONE, EXEC, EXIT, OPEN, NETWORK, PATH, CALL, KINDS };
-enum flag { CUT = 1, ARGS_CUT = 2, COMPAT = 4, HOST_MOUNTS = 8, HELD = 16 };
+enum flag { CUT = 1, ARGS_CUT = 2, COMPAT = 4, HOST_MOUNTS = 8, HELD = 16, RESOLVED = 32 };
 enum { SIGCONT = 18, SIGSTOP = 19 };
 enum origin { UNKNOWN, IMAGE, CHANGED, MOUNTED, MEMORY };
 /* They stand for the first use of an entry that is not the 64-bit one, and for leaving the container's group. */
@@ -49,7 +49,8 @@ struct head {
 };
 struct record { struct head head; u8 data[DATA_STEP * 5]; };
 
-struct group { u64 container; u64 sent[KINDS]; u64 lost[KINDS]; };
+/* `root` is the device of the overlay that is the container's root, as its first program had it; 0 is not known. */
+struct group { u64 container; u64 root; u64 sent[KINDS]; u64 lost[KINDS]; };
 struct entry { u64 until; u32 mounts; u32 spare; };
 struct member { u64 container; u32 owner; u32 spare; };
 struct comm { char text[16]; };
@@ -57,7 +58,7 @@ struct name { char text[64]; };
 
 /* How a call is told. An argument is named by its number, 0 to 5. */
 enum { NO_ARGUMENT = 255, WORKING_FOLDER = 254 };
-enum filter { ALWAYS, HAS_BITS, POINTS_TO_BITS, EQUALS, DIFFERS };
+enum filter { ALWAYS, HAS_BITS, POINTS_TO_BITS, EQUALS, DIFFERS, IS_ONE_OF_TWO };
 enum network { PLAIN, DUPLICATE, DATAGRAM, MESSAGE, MESSAGES };
 struct call {
 	u64 mask;

@@ -8,6 +8,9 @@
 #include "mini.h"
 #include "record.h"
 
+/* Its fields can be read as they are: the verifier knows what it points to. */
+static struct task_struct *(*current_task_typed)(void) = (void *)158;
+
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Set when the program is loaded. */
@@ -45,11 +48,15 @@ struct scratch {
 	u32 used;
 	u32 at;
 	struct dentry *dentry;
+	struct dentry *top; /* of the mount */
 	struct mount *mount;
 	char path[4096 + 256];
 };
-struct { MAP_KIND(PERCPU_ARRAY); MAP_ENTRIES(3); MAP_KEY(u32); MAP_VALUE(struct scratch); } scratches SEC(".maps");
-enum { FOR_EXEC, FOR_CALL, FOR_LIFE };
+struct { MAP_KIND(PERCPU_ARRAY); MAP_ENTRIES(4); MAP_KEY(u32); MAP_VALUE(struct scratch); } scratches SEC(".maps");
+enum { FOR_EXEC, FOR_CALL, FOR_LIFE, FOR_PATHS };
+/* Where the paths of a call led, from the moment at which the kernel acts on them until the call returns; by thread. */
+struct led { struct head head; u8 data[DATA_STEP * 2]; };
+struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(512); MAP_KEY(u64); MAP_VALUE(struct led); } led SEC(".maps");
 
 INLINE void tally(u32 which)
 {
@@ -60,17 +67,13 @@ INLINE void tally(u32 which)
 
 INLINE u64 group_id(struct task_struct *task)
 {
-	struct css_set *set = GET(task, cgroups);
-	struct cgroup *group = GET(set, dfl_cgrp);
-	struct kernfs_node *node = GET(group, kn);
-	return GET(node, id);
+	return task->cgroups->dfl_cgrp->kn->id;
 }
 
 INLINE u32 mounts_of(struct task_struct *task)
 {
-	struct nsproxy *spaces = GET(task, nsproxy);
-	struct mnt_namespace *mounts = GET(spaces, mnt_ns);
-	return GET(mounts, ns.inum);
+	struct nsproxy *spaces = task->nsproxy;
+	return spaces ? spaces->mnt_ns->ns.inum : 0;
 }
 
 #include "build.h"
@@ -132,6 +135,7 @@ int group_made(u64 *ctx)
 	if (!named && !outer)
 		return 0;
 	new.container = named ? id : outer->container;
+	new.root = named ? 0 : outer->root;
 	if (map_update(&groups, &id, &new, NOEXIST))
 		tally(GROUPS_FULL);
 	if (!named)
@@ -175,7 +179,7 @@ int group_gone(u64 *ctx)
 
 /* A task was moved into a group. Only a runtime, that is a process outside every container which moves a new one,
  * makes it "entering": what it does until it starts the container's program is not the container's. */
-SEC("raw_tp/cgroup_attach_task")
+SEC("tp_btf/cgroup_attach_task")
 int group_entered(u64 *ctx)
 {
 	struct cgroup *group = (void *)ctx[0];
@@ -198,22 +202,22 @@ int group_entered(u64 *ctx)
 		return 0;
 	}
 	u64 mover = current_cgroup();
-	struct task_struct *current = current_task();
+	struct task_struct *current = current_task_typed();
 	if (current == task || map_lookup(&groups, &mover))
 		return 0;
 	/* Nor is one that has been running, or is another's child in a container: that would go unseen. */
-	struct task_struct *leader = GET(task, group_leader);
-	struct task_struct *parent = GET(task, real_parent);
+	struct task_struct *leader = task->group_leader;
+	struct task_struct *parent = task->real_parent;
 	u64 parent_group = group_id(parent);
 	u64 now = boot_time();
-	if (now - GET(leader, start_boottime) > ENTERING_TIME || map_lookup(&groups, &parent_group))
+	if (now - leader->start_boottime > ENTERING_TIME || map_lookup(&groups, &parent_group))
 		return 0;
 	struct entry new = {now + ENTERING_TIME, mounts_of(current)};
 	map_update(&entering, &pid, &new, ANY);
 	return 0;
 }
 
-SEC("raw_tp/sched_process_fork")
+SEC("tp_btf/sched_process_fork")
 int forked(u64 *ctx)
 {
 	struct task_struct *parent = (void *)ctx[0];
@@ -246,7 +250,7 @@ int forked(u64 *ctx)
 	return 0;
 }
 
-SEC("raw_tp/sched_process_exit")
+SEC("tp_btf/sched_process_exit")
 int ended(u64 *ctx)
 {
 	struct task_struct *task = (void *)ctx[0];
@@ -281,19 +285,27 @@ int renaming(u64 *ctx)
 	return 0;
 }
 
-#define OVERLAY_MAGIC 0x794c7630
+enum { OVERLAY_MAGIC = 0x794c7630, TMPFS_MAGIC = 0x01021994, RAMFS_MAGIC = 0x858458f6 };
 
-INLINE u32 origin(struct file *file, struct task_struct *task)
+INLINE struct super_block *root_of(struct task_struct *task)
+{
+	struct fs_struct *fs = task->fs;
+	return fs ? fs->root.mnt->mnt_sb : 0;
+}
+
+/* `root` is that of the container: the process may have taken another one, which came with no image. */
+INLINE u32 origin(struct file *file, struct task_struct *task, u64 root)
 {
 	struct inode *inode = GET(file, f_inode);
 	if (GET(inode, i_nlink) == 0)
 		return MEMORY;
 	struct super_block *super = GET(inode, i_sb);
-	struct fs_struct *fs = GET(task, fs);
-	struct vfsmount *root = GET(fs, root.mnt);
-	if (super != GET(root, mnt_sb))
+	if (root ? GET(super, s_dev) != root : super != root_of(task))
 		return MOUNTED;
-	if (GET(super, s_magic) != OVERLAY_MAGIC)
+	u64 magic = GET(super, s_magic);
+	if (magic == TMPFS_MAGIC || magic == RAMFS_MAGIC)
+		return MOUNTED;
+	if (magic != OVERLAY_MAGIC)
 		return UNKNOWN;
 	/* An inode of overlayfs lies in a larger structure; what follows it, in every version since 4.13, is the entry
 	 * of the file in the writable layer. The type is not in the kernel's BTF if overlayfs is a module. */
@@ -344,6 +356,11 @@ int executed(u64 *ctx)
 			return 0;
 		map_delete(&entering, &pid);
 	}
+	if (!group->root) {
+		struct super_block *super = root_of(task);
+		if (GET(super, s_magic) == OVERLAY_MAGIC)
+			group->root = GET(super, s_dev);
+	}
 	struct member started = {container, pid};
 	map_update(&members, &pid, &started, ANY);
 	struct scratch *s = begin(FOR_EXEC, task, container, EXEC);
@@ -354,7 +371,7 @@ int executed(u64 *ctx)
 	struct inode *inode = GET(file, f_inode);
 	h->args[0] = GET(inode, i_ino);
 	h->args[1] = modified(inode);
-	h->args[2] = origin(file, task);
+	h->args[2] = origin(file, task, group->root);
 	h->args[3] = network_streams(task);
 	h->call = 59;
 	if (HAS(program, fdpath) && GET(program, fdpath))
@@ -389,3 +406,4 @@ int executed(u64 *ctx)
 }
 
 #include "calls.h"
+#include "paths.h"

@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-const START_MAX: Duration = Duration::from_secs(60);
+use crate::until;
 
 /// A running daemon.
 pub struct Daemon {
@@ -43,29 +43,20 @@ impl Daemon {
     }
 
     fn wait(&mut self) {
-        let begin = Instant::now();
-        while !self.answers() {
-            let ended = self.child.try_wait().unwrap();
-            let said = || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            assert!(ended.is_none(), "dockerd ended: {}", said());
-            assert!(begin.elapsed() < START_MAX, "dockerd does not answer: {}", said());
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        until("dockerd answers", || {
+            if self.child.try_wait().unwrap().is_some() {
+                let said = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+                panic!("dockerd ended: {said}");
+            }
+            self.answers()
+        });
     }
 
     fn end(&mut self) {
         // Asked, not forced: it takes its containerd along.
         let pid = self.child.id().to_string();
         let _ = Command::new("kill").arg(pid).status();
-        let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(20) {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        until("dockerd ends", || !matches!(self.child.try_wait(), Ok(None)));
     }
 
     /// How Haechi finds it.
@@ -80,9 +71,11 @@ impl Daemon {
 
     /// Changes its configuration file, which it does not read again.
     pub fn change(&self, config: &str) {
-        // Later than any tolerance for the moment in which a daemon starts and reads its file.
-        std::thread::sleep(Duration::from_secs(4));
         fs::write(self.config(), config).unwrap();
+        // Later than any tolerance for the moment in which a daemon starts and reads its file.
+        let later = SystemTime::now() + Duration::from_secs(60);
+        let file = File::options().write(true).open(self.config()).unwrap();
+        file.set_modified(later).unwrap();
     }
 
     fn answers(&self) -> bool {

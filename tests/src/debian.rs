@@ -36,18 +36,26 @@ fn kept() -> PathBuf {
 
 /// A root file system of this host's release, as a tar archive.
 pub fn debian() -> PathBuf {
-    let _one = FETCHING.lock().unwrap_or_else(PoisonError::into_inner);
     let release = tool("sh", &["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
-    let tar = kept().join(format!("debian-{release}.tar"));
+    fetched(&format!("debian-{release}"), &["var/cache/apt/*", "var/lib/apt/lists/*"], |root| {
+        tool("debootstrap", &["--variant=minbase", &release, root.to_str().unwrap()]);
+    })
+}
+
+/// A root file system that is made once, as a tar archive of this name; without devices, and without what is left out.
+pub fn fetched(name: &str, left_out: &[&str], make: impl FnOnce(&Path)) -> PathBuf {
+    let _one = FETCHING.lock().unwrap_or_else(PoisonError::into_inner);
+    let tar = kept().join(format!("{name}.tar"));
     if !tar.is_file() {
         let dir = tempfile::tempdir_in(kept()).unwrap();
         let (root, new) = (dir.path().join("root"), dir.path().join("tar"));
+        make(&root);
         let (root, new) = (root.to_str().unwrap(), new.to_str().unwrap());
-        tool("debootstrap", &["--variant=minbase", &release, root]);
-        let caches =
-            ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "--exclude=./dev/*"];
+        let out: Vec<String> =
+            left_out.iter().chain(&["dev/*"]).map(|what| format!("--exclude=./{what}")).collect();
+        let out: Vec<&str> = out.iter().map(String::as_str).collect();
         let write = ["--numeric-owner", "--directory", root, "--create", "--file", new, "."];
-        tool("tar", &[&caches[..], &write[..]].concat());
+        tool("tar", &[&out[..], &write[..]].concat());
         fs::rename(new, &tar).unwrap();
     }
     tar

@@ -1,4 +1,4 @@
-//! The real engine, asked with the `docker` command.
+//! The real engine, asked with the `docker` command, and what a test makes in it.
 
 use std::process::Command;
 
@@ -19,4 +19,29 @@ pub fn docker(arguments: &[&str]) -> String {
         arguments.join(" ")
     );
     String::from_utf8_lossy(&done.stdout).trim_end().to_owned()
+}
+
+/// Containers and images of the engine, by name or id, that are gone when the test ends.
+pub struct Gone(Vec<String>);
+
+impl Gone {
+    /// These; what a run that was killed left of them goes at once.
+    pub fn of<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        let gone = Self(names.into_iter().map(Into::into).collect());
+        gone.remove();
+        gone
+    }
+
+    fn remove(&self) {
+        for kind in ["rm", "rmi"] {
+            // What is not there cannot be removed, and need not be.
+            let _ = Command::new("docker").args([kind, "--force"]).args(&self.0).output();
+        }
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.remove();
+    }
 }

@@ -2,13 +2,6 @@
 //!
 //! Nothing here uses Haechi's own code but the types of its report. A test that lacks root, Docker or the lab
 //! fails and says how to get them; none is skipped.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a harness of tests: what is not as expected ends the test at once"
-)]
 
 mod daemon;
 mod debian;
@@ -17,15 +10,17 @@ mod feeds;
 mod image;
 mod lab;
 mod layer;
+mod layers;
 mod program;
 mod proxy;
 mod scan;
 mod server;
 mod snapshot;
+mod wait;
 
 pub use daemon::Daemon;
-pub use debian::{debian, debian_package, tool};
-pub use engine::{SOCKET, docker};
+pub use debian::{debian, debian_package, fetched, tool};
+pub use engine::{Gone, SOCKET, docker};
 pub use feeds::{Feeds, day, now};
 pub use image::{Compression, Image, as_tar, digest, write_below};
 pub use lab::{Expectation, Lab, lab};
@@ -35,6 +30,7 @@ pub use proxy::{Answer, Proxy, id_in};
 pub use scan::{Scanned, inventory, problem, scan, scan_bytes};
 pub use server::{Reply, Server};
 pub use snapshot::{Snapshot, container_named, verify_text};
+pub use wait::{PATIENCE, until};
 
 use haechi_core::{Finding, Report, Status};
 

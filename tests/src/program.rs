@@ -11,8 +11,8 @@ use haechi_core::Report;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// No command of Haechi takes longer than this, whatever the engine does.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::layers;
+use crate::wait::PATIENCE;
 
 /// The clone.
 pub fn repository() -> PathBuf {
@@ -41,6 +41,8 @@ pub struct Haechi {
     command: Command,
     dir: TempDir,
     input: Option<Stdio>,
+    /// Whether what was read of images before is found.
+    shares: bool,
     _copy: Option<TempDir>,
 }
 
@@ -67,7 +69,8 @@ pub struct Done {
 }
 
 impl Haechi {
-    /// `haechi ARGUMENTS`, with no policy and an empty data folder.
+    /// `haechi ARGUMENTS`, with no policy and an empty data folder. What was read of the engine's images before is
+    /// found, but by `haechi image`: that is for reading.
     pub fn new(arguments: &[&str]) -> Self {
         Self::of(Command::new(binary()), arguments, None)
     }
@@ -92,17 +95,23 @@ impl Haechi {
         let dir = tempfile::tempdir().unwrap();
         let policy = dir.path().join("policy.toml");
         fs::write(&policy, "").unwrap();
-        fs::create_dir(dir.path().join("data")).unwrap();
+        let data = dir.path().join("data");
+        fs::create_dir(&data).unwrap();
+        // Nobody could not read what root keeps.
+        let shares = copy.is_none() && arguments.first() != Some(&"image");
+        if shares {
+            layers::share(&data);
+        }
         command
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", dir.path())
             .env("LANG", "C.UTF-8")
-            .env("HAECHI_DATA_DIR", dir.path().join("data"))
+            .env("HAECHI_DATA_DIR", data)
             .env("HAECHI_POLICY", policy)
             .current_dir(dir.path());
-        Self { command, dir, input: None, _copy: copy }
+        Self { command, dir, input: None, shares, _copy: copy }
     }
 
     /// Its own folder, where it runs.
@@ -118,6 +127,9 @@ impl Haechi {
 
     /// Keeps its verifications in this folder.
     pub fn data(self, folder: &Path) -> Self {
+        if self.shares {
+            layers::share(folder);
+        }
         self.env("HAECHI_DATA_DIR", folder)
     }
 

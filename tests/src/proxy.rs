@@ -6,7 +6,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -94,10 +93,10 @@ fn answer(reader: impl Read, writer: &mut impl Write, rule: &Rule) -> io::Result
     let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
     match rule(&plain(&target)) {
         Answer::Forward => writer.write_all(&ask(&line, &body)?),
-        Answer::Hang => {
-            thread::sleep(Duration::from_secs(600));
-            Ok(())
-        }
+        // Until the test's process ends.
+        Answer::Hang => loop {
+            thread::park();
+        },
         Answer::Say(status, text) => say(writer, status, &text),
         Answer::Edit(edit) => {
             let (status, mut value) = parse(&ask(&line, &body)?);

@@ -1,10 +1,8 @@
 //! The command line's promises: exit codes, files in each format, languages, policy, exceptions, history.
-#![expect(clippy::unwrap_used, reason = "tests stop at once when something is not as expected")]
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use haechi_core::Status;
 use haechi_tests::{Done, Haechi, Snapshot, binary, docker, finding};
@@ -398,8 +396,7 @@ fn the_small_commands_work() {
         &["except", "list"],
         &["policy", "check"],
     ] {
-        let done = Haechi::new(arguments).run().must_end_with(0);
-        assert!(done.took < Duration::from_secs(10), "{arguments:?}: {:?}", done.took);
+        Haechi::new(arguments).run().must_end_with(0);
     }
     let coverage = Haechi::new(&["benchmark", "coverage"]).run().stdout;
     for number in ["104", "80", "45", "29"] {

@@ -1,14 +1,6 @@
 //! The vulnerability database: what is put in comes out as matches, what is broken is said, and nothing that happens to
 //! an update makes a scan wrong.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests stop at once when something is not as expected"
-)]
-
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,24 +1,15 @@
 //! Images that were made to harm: none crashes the scan, none passes while something was not read, and what is wrong
 //! with their other layers is still found.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests stop at once when something is not as expected"
-)]
-
 use std::fs;
 use std::io::Write;
 use std::process::Command;
-use std::time::Duration;
 
 use haechi_core::inventory::{ProblemKind, Scan};
 use haechi_core::verdict::Safety;
 use haechi_tests::{
     Compression, Feeds, Haechi, Image, Layer, Pad, Scanned, as_tar, children, problem, scan,
-    scan_bytes, write_below,
+    scan_bytes, until, write_below,
 };
 
 const ZEROS: usize = 64 << 20;
@@ -301,7 +292,6 @@ fn sparse_files() {
         found_base(&scanned.report.scan);
         let late = scanned.report.scan.setid_files.iter().any(|f| f.path == "/late");
         assert!(late || scanned.done.code == 2, "{:?}", scanned.report.scan.problems);
-        assert!(scanned.done.took < Duration::from_secs(20), "{:?}", scanned.done.took);
     }
 }
 
@@ -462,14 +452,12 @@ fn a_worker_that_is_killed() {
     let running = haechi.begin();
     // The first layer, and the beginning of the second.
     writer.write_all(&archive[..2 << 20]).unwrap();
-    let worker = loop {
-        if let [worker] = children(running.id()).as_slice() {
-            break *worker;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    // It has to have read what came.
-    std::thread::sleep(Duration::from_secs(2));
+    let mut workers = Vec::new();
+    until("a worker reads", || {
+        workers = children(running.id());
+        workers.len() == 1
+    });
+    let worker = workers[0];
     let killed = Command::new("kill").args(["-KILL", &worker.to_string()]).status().unwrap();
     assert!(killed.success());
     let _ = writer.write_all(&archive[2 << 20..]);

@@ -1,13 +1,5 @@
 //! Real images: what is in them is found, package by package, wherever they are.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests stop at once when something is not as expected"
-)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -15,18 +7,9 @@ use std::process::Command;
 
 use haechi_core::inventory::{Change, Part, Scan};
 use haechi_tests::{
-    Compression, Feeds, Haechi, Image, Layer, as_tar, debian, debian_package, docker, inventory,
-    scan, scan_bytes, tool, write_below,
+    Compression, Feeds, Gone, Haechi, Image, Layer, as_tar, debian, debian_package, docker,
+    inventory, scan, scan_bytes, tool, write_below,
 };
-
-/// An image of the engine that is gone when the test ends.
-struct Gone(&'static str);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        let _ = Command::new("docker").args(["rmi", "--force", self.0]).output();
-    }
-}
 
 /// Layers above Debian's root: what each does is known to the test by its number.
 const BUILD: &str = "\
@@ -46,8 +29,7 @@ USER nobody
 fn debian_package_by_package() {
     let base = debian();
     let (deb, _) = debian_package("tree");
-    let _base = Gone("haechi-test-debian:base");
-    let _image = Gone("haechi-test-debian:1");
+    let _gone = Gone::of(["haechi-test-debian:1", "haechi-test-debian:base"]);
     docker(&["import", base.to_str().unwrap(), "haechi-test-debian:base"]);
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

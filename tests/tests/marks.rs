@@ -1,32 +1,11 @@
 //! The mark of unsafe images, and changes of containers, on the real engine.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests stop at once when something is not as expected"
-)]
-
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use haechi_core::verdict::Safety;
-use haechi_tests::{Done, Feeds, Haechi, Image, Layer, docker, scan, tool};
+use haechi_tests::{Done, Feeds, Gone, Haechi, Image, Layer, docker, scan, tool};
 use tempfile::TempDir;
-
-/// Containers and images that are gone when the test ends.
-struct Gone(&'static [&'static str]);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        for name in self.0 {
-            let _ = Command::new("docker").args(["rm", "--force", name]).output();
-            let _ = Command::new("docker").args(["rmi", "--force", name]).output();
-        }
-    }
-}
 
 fn image(tag: &str, package: &str) -> Image {
     let status = format!(
@@ -81,7 +60,7 @@ const GOOD: &str = "haechi-test-mark/good:1";
 
 #[test]
 fn marked_and_unmarked() {
-    let _gone = Gone(&["haechi-test-marked", BAD, "haechi-test-mark/bad:1-unsafe", GOOD]);
+    let _gone = Gone::of(["haechi-test-marked", BAD, "haechi-test-mark/bad:1-unsafe", GOOD]);
     let data = known();
     image(BAD, "acme-bad").load();
     image(GOOD, "acme-good").load();
@@ -163,7 +142,7 @@ fn entry<'v>(list: &'v serde_json::Value, tag: &str) -> &'v serde_json::Value {
 #[test]
 fn what_a_container_changed() {
     const TAG: &str = "haechi-test-changed/app:1";
-    let _gone = Gone(&["haechi-test-changed", TAG]);
+    let _gone = Gone::of(["haechi-test-changed", TAG]);
     let data = known();
     image(TAG, "acme-fine").load();
     docker(&["run", "--detach", "--name", "haechi-test-changed", "--network", "none", TAG]);

@@ -1,22 +1,13 @@
 //! A real registry with TLS and a password, of which the test is the authority: images are read from it without an
 //! engine, and it tells whether a container runs what it has today.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests stop at once when something is not as expected"
-)]
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use haechi_core::{Report, Status};
 use haechi_tests::{
-    Done, Haechi, Image, Layer, Scanned, debian_package, docker, expect, finding, tool,
+    Done, Gone, Haechi, Image, Layer, Scanned, debian_package, docker, expect, finding, tool, until,
 };
 use tempfile::TempDir;
 
@@ -100,16 +91,12 @@ impl Registry {
                 .spawn()
                 .unwrap();
         let trust = Path::new("/etc/docker/certs.d").join(&host);
-        let registry = Self { child, dir, host, trust };
-        let begin = Instant::now();
-        while std::net::TcpStream::connect(&registry.host).is_err() {
-            assert!(
-                begin.elapsed() < Duration::from_secs(20),
-                "{}",
-                fs::read_to_string(at("log")).unwrap()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let mut registry = Self { child, dir, host, trust };
+        until("the registry listens", || {
+            let ended = registry.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", fs::read_to_string(at("log")).unwrap());
+            std::net::TcpStream::connect(&registry.host).is_ok()
+        });
         registry
     }
 
@@ -152,18 +139,6 @@ impl Drop for Registry {
     }
 }
 
-/// A container and images of the engine that are gone when the test ends.
-struct Gone(Vec<String>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        for name in &self.0 {
-            let _ = Command::new("docker").args(["rm", "--force", name]).output();
-            let _ = Command::new("docker").args(["rmi", "--force", name]).output();
-        }
-    }
-}
-
 fn image(tag: &str, text: &str) -> Image {
     let busybox = fs::read("/bin/busybox").unwrap();
     let layers = [
@@ -180,7 +155,7 @@ fn image(tag: &str, text: &str) -> Image {
 fn pulled_judged_and_compared() {
     let registry = Registry::start();
     let tag = format!("{}/team/app:1", registry.host);
-    let _gone = Gone(vec!["haechi-test-current".into(), tag.clone()]);
+    let _gone = Gone::of(["haechi-test-current", &tag]);
     registry.trusted();
     let first = image(&tag, "one");
     registry.push(&first);
@@ -222,9 +197,9 @@ fn pulled_judged_and_compared() {
     expect(finding(&newest, "container-image-current", "haechi-test-current"), Status::Pass);
     let second = image(&tag, "two");
     let elsewhere = format!("{}/team/app:2", registry.host);
+    let _second = Gone::of([&elsewhere]);
     // Under another name in the engine, the same in the registry: the engine's own tag must not move.
     registry.push(&Image { tag: elsewhere.clone(), ..second });
-    let _second = Gone(vec![elsewhere]);
     let data =
         registry.dir.path().join("data/docker/registry/v2/repositories/team/app/_manifests/tags");
     fs::copy(data.join("2/current/link"), data.join("1/current/link")).unwrap();

@@ -1,13 +1,7 @@
 //! Snapshots: the same facts give the same findings anywhere, missing facts never become a pass, and what is
 //! truncated, newer or hostile is refused or shown harmlessly.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests stop at once when something is not as expected"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use haechi_core::{Report, Status};
 use haechi_tests::{Haechi, Snapshot, container_named, docker, findings, lab, verify_text};
@@ -311,7 +305,6 @@ fn five_hundred_containers() {
         .collect();
     facts.json["containers"] = json!(containers);
     let done = facts.run(&["--format", "json"]).must_end_with(1);
-    assert!(done.took < Duration::from_secs(60), "{:?} in a debug build", done.took);
     let report = done.report();
     let privileged = findings(&report, "container-not-privileged");
     assert_eq!(privileged.len(), 500);

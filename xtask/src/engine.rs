@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{docker, find, is_root, must, say};
+use crate::run::{PATIENCE, docker, find, is_root, must, say};
 
-const START_MAX: Duration = Duration::from_secs(60);
 const SOCKET: &str = "/var/run/docker.sock";
 
 /// Sees to it that an engine answers.
@@ -105,8 +104,8 @@ fn wait(mut child: Option<Child>) -> Result<()> {
         if let Some(status) = child.as_mut().map(Child::try_wait).transpose()?.flatten() {
             bail!("dockerd ended with {status}");
         }
-        if begin.elapsed() > START_MAX {
-            return Err(why.context(format!("no answer within {} s", START_MAX.as_secs())));
+        if begin.elapsed() > PATIENCE {
+            return Err(why.context(format!("no answer within {} s", PATIENCE.as_secs())));
         }
         sleep(Duration::from_millis(300));
     }

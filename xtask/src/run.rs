@@ -5,8 +5,12 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+
+/// What has not happened by then never happens: nothing depends on how fast a machine is.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What was asked for was done, and its answer is no: a test failed, a goal was missed.
 #[derive(Debug)]

@@ -10,14 +10,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{Failed, cargo, find, must, print, say, target};
+use crate::run::{Failed, PATIENCE, cargo, find, must, print, say, target};
 
-/// How long the machine may take from its start to its verdict: ten times what it takes where nothing is accelerated.
-const PATIENCE: Duration = Duration::from_secs(180);
 /// What each machine's kernel is told: no control groups of version 1, and which modules for security it has. What it
 /// says itself is not printed.
 const KERNEL_LINE: &str = "console=ttyS0 quiet loglevel=1 panic=-1 rdinit=/init cgroup_no_v1=all";
@@ -164,7 +162,7 @@ mod tests {
         let (sender, receiver) = channel();
         lines.iter().for_each(|line| sender.send((*line).to_owned()).unwrap());
         drop(sender);
-        listen(&receiver, Instant::now() + Duration::from_secs(5))
+        listen(&receiver, Instant::now() + PATIENCE)
     }
 
     #[test]

@@ -54,6 +54,7 @@ const BENCHMARKS: &[(&str, &str)] = &[
     ),
     ("benchmarks/cis-docker-1.6.0.yaml", include_str!("../../../benchmarks/cis-docker-1.6.0.yaml")),
     ("benchmarks/nist-sp-800-190.yaml", include_str!("../../../benchmarks/nist-sp-800-190.yaml")),
+    ("benchmarks/haechi-runtime.yaml", include_str!("../../../benchmarks/haechi-runtime.yaml")),
 ];
 
 const COVERAGE: (&str, &str) =

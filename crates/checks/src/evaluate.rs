@@ -331,12 +331,14 @@ impl<'a> Evaluator<'a> {
         let mut finding = self.assemble(compiled, entry.subject.clone(), seen, fix, verdict);
         finding.accepted = accepted;
         if let Some(expected) = finding.evidence.first().map(|first| first.expected.clone()) {
-            let alerts = said.into_iter().take(LINES_MAX).map(|line| Evidence {
+            let evidence = |line: String| Evidence {
                 seen: cut(line),
                 expected: expected.clone(),
                 source: alerts::SOURCE.into(),
-            });
-            finding.evidence.splice(..0, alerts);
+            };
+            let watched = self.alerts.watched(&check.id, &entry.subject).map(evidence);
+            finding.evidence.extend(watched.filter(|_| finding.status != Status::NotApplicable));
+            finding.evidence.splice(..0, said.into_iter().take(LINES_MAX).map(evidence));
         }
         finding
     }

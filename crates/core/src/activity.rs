@@ -4,12 +4,17 @@
 //! who asked.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Schema of an activity as JSON.
+pub const ACTIVITY_SCHEMA: &str = "haechi/activity/v1";
+
 /// Something that was done through the engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Activity {
     /// When, by the engine's clock.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// What kind of thing: `container`, `image`, `network`, `volume`, `daemon` …
     pub kind: String,
@@ -28,7 +33,7 @@ pub struct Activity {
 }
 
 /// A command that was run in a container through the engine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecCall {
     /// Id that the engine gave it.
     pub id: String,
@@ -53,7 +58,7 @@ pub struct Watch {
     pub from_start: bool,
     /// Until when it is certain.
     pub until: Timestamp,
-    /// Kernel events that were lost.
+    /// Kernel events that were lost, and alerts that could not be kept.
     pub lost: u64,
     /// Whether activity of the engine may have been missed.
     pub activity_missed: bool,

@@ -85,7 +85,7 @@ impl fmt::Display for Priority {
 }
 
 /// A container, as an alert names it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertContainer {
     /// Full id.
     pub id: String,
@@ -100,7 +100,7 @@ pub struct AlertContainer {
 }
 
 /// An ancestor of the process, the parent first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ancestor {
     /// Id on the host.
     pub pid: u32,
@@ -113,11 +113,12 @@ pub struct Ancestor {
 }
 
 /// A rule that matched.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// [`ALERT_SCHEMA`].
     pub schema: String,
     /// When it happened.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Name of the rule.
     pub rule: String,
@@ -139,4 +140,36 @@ pub struct Alert {
     pub ancestors: Vec<Ancestor>,
     /// What it did.
     pub event: Event,
+}
+
+impl Alert {
+    /// Rule and text as one line: outputs often begin with what the rule is called, and nobody reads that twice.
+    pub fn headline(&self) -> String {
+        headline(&self.rule, &self.text)
+    }
+}
+
+/// A rule and what it said, as one line: see [`Alert::headline`].
+pub fn headline(rule: &str, text: &str) -> String {
+    match text.get(..rule.len()) {
+        Some(start) if start.eq_ignore_ascii_case(rule) => text.to_owned(),
+        _ => format!("{rule}: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_named_once() {
+        assert_eq!(
+            headline("Reverse shell", "Reverse shell (command=bash)"),
+            "Reverse shell (command=bash)"
+        );
+        assert_eq!(headline("Reverse shell", "reverse Shell"), "reverse Shell");
+        assert_eq!(headline("Tunnel", "Port (command=ssh)"), "Tunnel: Port (command=ssh)");
+        assert_eq!(headline("긴 이름", "é"), "긴 이름: é");
+        assert_eq!(headline("Tunnel", "Tunnelé"), "Tunnelé");
+    }
 }

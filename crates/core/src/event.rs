@@ -6,10 +6,17 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alert::AlertContainer;
+
+/// Schema of an event as JSON.
+pub const EVENT_SCHEMA: &str = "haechi/event/v1";
+
 /// One thing that one process did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Nanoseconds since the machine started (`CLOCK_BOOTTIME`).
     pub at: u64,
@@ -25,8 +32,33 @@ pub struct Event {
     pub action: Action,
 }
 
+/// An event as it is shown: with the time of day and the container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventLine {
+    /// [`EVENT_SCHEMA`].
+    pub schema: String,
+    /// When it happened.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// What kind of event it is: the name of its action ([`Action::kind`]).
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// In which container.
+    pub container: AlertContainer,
+    /// What happened.
+    pub event: Event,
+}
+
+impl EventLine {
+    /// An event that happened at this time of day in this container.
+    pub fn new(at: Timestamp, container: AlertContainer, event: Event) -> Self {
+        let kind = event.action.kind().to_owned();
+        Self { schema: EVENT_SCHEMA.to_owned(), at, kind, container, event }
+    }
+}
+
 /// A process at the moment of an event.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Process {
     /// Id of the process (thread group) on the host.
     pub pid: u32,
@@ -66,7 +98,7 @@ pub struct Process {
 }
 
 /// What was done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// A program was started (execve(2)).
@@ -83,8 +115,22 @@ pub enum Action {
     Call(Call),
 }
 
+impl Action {
+    /// The name as in JSON.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Exec(_) => "exec",
+            Self::Exit(_) => "exit",
+            Self::Open(_) => "open",
+            Self::Network(_) => "network",
+            Self::Path(_) => "path",
+            Self::Call(_) => "call",
+        }
+    }
+}
+
 /// A started program.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exec {
     /// The program's file, resolved.
     pub path: String,
@@ -113,7 +159,7 @@ pub struct Exec {
 }
 
 /// Where a file that runs is from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Could not be told.
@@ -130,7 +176,7 @@ pub enum Origin {
 }
 
 /// An opened file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Open {
     /// The file, resolved; as given if the call failed.
     pub path: String,
@@ -147,7 +193,7 @@ pub struct Open {
 }
 
 /// A network call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Network {
     /// What kind of socket.
     pub socket: Socket,
@@ -162,7 +208,7 @@ pub struct Network {
 }
 
 /// Kind of a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Socket {
     /// TCP.
@@ -180,7 +226,7 @@ pub enum Socket {
 }
 
 /// An end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// Address.
     pub ip: IpAddr,
@@ -189,7 +235,7 @@ pub struct Endpoint {
 }
 
 /// A call about one or two paths.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PathCall {
     /// First path, absolute: made so with the working directory or the folder that was given, not resolved.
     pub path: String,
@@ -200,7 +246,7 @@ pub struct PathCall {
 }
 
 /// Any other call.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Call {
     /// The six arguments of the call.
     pub args: [u64; 6],

@@ -63,7 +63,7 @@ impl Response {
 }
 
 /// What came of a response.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was begun; after a kill of the monitor this is what is left.
@@ -95,7 +95,7 @@ impl Outcome {
 }
 
 /// Why a response was not done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Withheld {
     /// The policy protects the container, or it is Haechi's own.
@@ -111,11 +111,12 @@ pub enum Withheld {
 }
 
 /// A response to an alert, or one that was withheld.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Action {
     /// [`ACTION_SCHEMA`].
     pub schema: String,
     /// When it was decided.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// What was to be done.
     pub response: Response,
@@ -132,13 +133,14 @@ pub struct Action {
     /// How fast it was.
     pub speed: Speed,
     /// When it is taken back by itself.
+    #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
     /// What was seen before it was done.
     pub evidence: Option<Evidence>,
 }
 
 /// Microseconds since the event.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Speed {
     /// Until the monitor had the event.
     pub seen_us: Option<u64>,
@@ -151,7 +153,7 @@ pub struct Speed {
 }
 
 /// A container as it was when it was stopped.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// Its processes.
     pub processes: Vec<EvidenceProcess>,
@@ -162,7 +164,7 @@ pub struct Evidence {
 }
 
 /// A process as evidence.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EvidenceProcess {
     /// Id on the host.
     pub pid: u32,
@@ -183,7 +185,7 @@ pub struct EvidenceProcess {
 }
 
 /// A changed file as evidence.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EvidenceFile {
     /// Path in the container.
     pub path: String,

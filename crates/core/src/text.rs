@@ -10,6 +10,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod phrase;
+
+pub use phrase::Phrases;
+
 /// A language that reports and messages are written in.
 #[derive(
     Debug,

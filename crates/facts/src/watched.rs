@@ -1,6 +1,7 @@
 //! What is on record of a container that was watched, as facts: exec calls, alerts, and what may be missing.
 //!
-//! Only its present life counts: since it was started last. What was seen is always a fact, also when the record has
+//! Exec calls count since it was started last; alerts and losses since it was made, because what was done to its files is
+//! there until it is removed. What was seen is always a fact, also when the record has
 //! holes; a gap says so wherever there may have been more, so that a violation fails and silence passes only if it was
 //! listened to. Pure: the record comes from the caller.
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 
 use haechi_core::activity::{Activity, ExecCall, Watch};
 use haechi_core::alert::Alert;
-use haechi_core::facts::{Container, ContainerAlert, Exec, Gap};
+use haechi_core::facts::{Container, ContainerAlert, ContainerWatch, Exec, Gap};
 use haechi_core::finding::{Cause, SubjectKind};
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,6 +22,9 @@ const REACH: SignedDuration = SignedDuration::from_secs(60);
 const START: SignedDuration = SignedDuration::from_secs(10);
 /// Exec calls of one container that become facts; those that matter to checks come first.
 const EXECS_MAX: usize = 1000;
+/// Stretches of watching that become facts, and those that are told in one sentence: the last ones.
+const WATCHES_MAX: usize = 100;
+const STRETCHES_SHOWN: usize = 3;
 /// Bytes of a text that are kept.
 const TEXT_MAX: usize = 1024;
 
@@ -29,6 +33,8 @@ const TEXT_MAX: usize = 1024;
 pub struct Record {
     /// The last stretch in which it was watched.
     pub watch: Option<Watch>,
+    /// Those before, by time.
+    pub earlier: Vec<Watch>,
     /// What was done to it through the engine.
     pub activity: Vec<Activity>,
     /// Whether there is more of it than was read.
@@ -60,12 +66,11 @@ impl Life {
         }
     }
 
-    /// From which moment on alerts belong to it.
-    pub fn alerts_since(self) -> Option<Timestamp> {
-        match self {
-            Self::None => None,
-            Self::Since(started, _) => Some(started.checked_sub(START).unwrap_or(started)),
-        }
+    /// From which moment on alerts belong to the container: since it was made.
+    pub fn alerts_since(self, container: &Container) -> Option<Timestamp> {
+        let Self::Since(started, _) = self else { return None };
+        let made = container.created_at.as_ref().and_then(|text| text.parse().ok());
+        Some(earlier(made.map_or(started, |made| started.min(made)), START))
     }
 }
 
@@ -81,6 +86,7 @@ pub fn fill(
         container.execs = Some(Vec::new());
         container.alerts = Some(Vec::new());
         container.lost = Some(0);
+        container.watches = Some(Vec::new());
         return Vec::new();
     };
     let id = container.id.clone().unwrap_or_default();
@@ -92,8 +98,11 @@ pub fn fill(
         detail,
     };
     let mut gaps = Vec::new();
-    // A stretch that ended before it was started is of another life.
-    let watch = record.watch.as_ref().filter(|watch| watch.until >= earlier(started, START));
+    let made = Life::of(container).alerts_since(container).unwrap_or(started);
+    let all = record.earlier.iter().chain(&record.watch).filter(|watch| watch.until >= made);
+    let all: Vec<&Watch> = all.collect();
+    // A stretch that ended before it was started says nothing about what was done to it since.
+    let watch = all.last().copied().filter(|watch| watch.until >= earlier(started, START));
 
     let (execs, untold) = execs(&record.activity, started);
     if watch.is_some() || !execs.is_empty() {
@@ -113,14 +122,45 @@ pub fn fill(
     if watch.is_some() || !record.alerts.is_empty() {
         container.alerts = Some(record.alerts.iter().map(alert).collect());
     }
-    if let Some(watch) = watch {
-        container.lost = Some(i64::try_from(watch.lost).unwrap_or(i64::MAX));
-        if watch.lost > 0 {
-            let detail = format!("{} events of it since {}", watch.lost, watch.since);
-            gaps.push(gap("alerts", (Cause::EventsLost, detail)));
+    let lost = all.iter().fold(0_u64, |sum, watch| sum.saturating_add(watch.lost));
+    if watch.is_some() || lost > 0 {
+        container.lost = Some(i64::try_from(lost).unwrap_or(i64::MAX));
+    }
+    if lost > 0 {
+        let detail = format!("{lost} events or alerts of it; {}", stretches(&all));
+        gaps.push(gap("alerts", (Cause::EventsLost, detail)));
+    }
+    if !all.is_empty() {
+        let first = all.len().saturating_sub(WATCHES_MAX);
+        container.watches = Some(all.iter().skip(first).map(|watch| stretch(watch)).collect());
+    }
+    for gap in &mut gaps {
+        if gap.fact == "execs" && !all.is_empty() {
+            gap.detail = format!("{}; {}", gap.detail, stretches(&all));
         }
     }
     gaps
+}
+
+fn stretch(watch: &Watch) -> ContainerWatch {
+    ContainerWatch {
+        since: Some(watch.since.to_string()),
+        until: Some(watch.until.to_string()),
+        from_start: Some(watch.from_start),
+        lost: Some(i64::try_from(watch.lost).unwrap_or(i64::MAX)),
+    }
+}
+
+/// In which stretches it was watched, in words: the last ones.
+fn stretches(all: &[&Watch]) -> String {
+    let words = |watch: &&Watch| {
+        let begin = if watch.from_start { " (its start)" } else { "" };
+        format!("from {}{begin} until {}", watch.since, watch.until)
+    };
+    let more = all.len().saturating_sub(STRETCHES_SHOWN);
+    let shown: Vec<String> = all.iter().skip(more).map(words).collect();
+    let before = if more > 0 { format!("{more} times before, ") } else { String::new() };
+    format!("watched {before}{}", shown.join(", "))
 }
 
 /// Why a stretch does not prove that nothing else was done through the engine.

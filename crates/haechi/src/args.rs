@@ -188,6 +188,14 @@ pub enum SchemaOf {
     Snapshot,
     /// Reports about one image (`image scan --format json`)
     Image,
+    /// Alerts (`monitor`, `alerts`, webhook)
+    Alert,
+    /// What was done about alerts (`monitor`, `actions`, webhook)
+    Action,
+    /// What was done through the engine (`activity`)
+    Activity,
+    /// Events (`monitor --events`)
+    Event,
 }
 
 #[derive(Debug, Subcommand)]

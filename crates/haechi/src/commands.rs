@@ -8,10 +8,12 @@ mod except;
 mod history;
 mod image;
 mod images;
+mod lines;
 mod marks;
 mod misc;
 mod monitor;
 mod policy;
+mod rules;
 mod verify;
 mod watched;
 
@@ -88,8 +90,26 @@ pub const NOTES: &[&str] = &[
     "alerts-none",
     "actions-none",
     "activity-none",
+    "record-none",
+    "outcome-begun",
+    "outcome-done",
+    "outcome-dry_run",
+    "outcome-withheld",
+    "outcome-failed",
+    "outcome-ended",
+    "withheld-protected",
+    "withheld-budget",
+    "withheld-repeated",
+    "withheld-gone",
+    "withheld-host_network",
+    "rule-runs",
+    "rule-disabled",
+    "rule-left_out",
+    "rules-ignored",
+    "alerts-unasked",
     "rule-problem",
     "monitor-lacks",
+    "monitor-without",
     "monitor-began",
     "monitor-ended",
     "monitor-lost",
@@ -100,6 +120,7 @@ pub const NOTES: &[&str] = &[
     "monitor-kept",
     "monitor-suppressed",
     "monitor-unkept",
+    "monitor-unshown",
     "monitor-not-kept",
     "monitor-responds",
     "monitor-needs-root",

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use haechi_core::Lang;
 use haechi_core::policy::{self, Loaded};
-use haechi_core::text::{Catalog, visible};
+use haechi_core::text::{Catalog, Phrases, visible};
 use haechi_report::Options;
 
 use crate::args::{Global, LangArg};
@@ -17,6 +17,12 @@ use crate::failure::Failure;
 
 static TEXTS: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::parse(include_str!("../../../texts/cli.yaml")).unwrap_or_default());
+
+/// What other parts of Haechi say in English.
+static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
+    let catalog = Catalog::parse(include_str!("../../../texts/phrases.yaml"));
+    Phrases::new(catalog.unwrap_or_default())
+});
 
 /// What every command needs.
 #[derive(Clone)]
@@ -56,6 +62,21 @@ impl Setting {
         }
     }
 
+    /// Without options, for tests.
+    #[cfg(test)]
+    pub fn plain(lang: Lang) -> Self {
+        Self {
+            lang,
+            root: "/".into(),
+            host: None,
+            quiet: true,
+            verbose: 0,
+            color: false,
+            policy: None,
+            data_dir: None,
+        }
+    }
+
     /// Starts the log: on stderr, warnings only unless asked for more.
     pub fn start_log(&self) {
         let level = match (self.quiet, self.verbose) {
@@ -80,15 +101,25 @@ impl Setting {
         let shown: Vec<(&str, String)> = values
             .iter()
             .map(|(name, value)| {
-                let lines: Vec<_> = match *name {
-                    "places" | "lines" => value.lines().map(visible).collect(),
-                    _ => vec![visible(value)],
+                let shown = match *name {
+                    "places" | "lines" => {
+                        let lines: Vec<String> =
+                            value.lines().map(|line| self.said(line)).collect();
+                        lines.join("\n")
+                    }
+                    "why" | "error" | "problem" | "gives" => self.said(value),
+                    _ => visible(value).into_owned(),
                 };
-                (*name, lines.join("\n"))
+                (*name, shown)
             })
             .collect();
         let shown: Vec<(&str, &str)> = shown.iter().map(|(n, v)| (*n, v.as_str())).collect();
         TEXTS.with(self.lang, key, &shown).into_owned()
+    }
+
+    /// A sentence that another part of Haechi made in English, in the user's language where it is known.
+    pub fn said(&self, english: &str) -> String {
+        visible(&PHRASES.say(self.lang, english)).into_owned()
     }
 
     /// Prints a sentence to stderr, unless quiet.
@@ -109,7 +140,7 @@ impl Setting {
             Some(failure) => failure.in_words(self),
             None => {
                 let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-                visible(&chain.join(": ")).into_owned()
+                self.said(&chain.join(": "))
             }
         };
         let _ = writeln!(err, "haechi: {message}");
@@ -232,6 +263,35 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_in_english_is_said_in_korean_with_the_same_holes() {
+        let texts = include_str!("../../../texts/phrases.yaml");
+        let all: std::collections::BTreeMap<String, haechi_core::Text> =
+            serde_norway::from_str(texts).unwrap();
+        let holes = |text: &str| -> std::collections::BTreeSet<String> {
+            let inside = text.split('{').skip(1).filter_map(|part| part.split_once('}'));
+            inside.map(|(name, _)| name.to_owned()).collect()
+        };
+        for (key, text) in &all {
+            assert_eq!(holes(&text.en), holes(&text.ko), "{key}");
+            let words = text.en.split('{').filter_map(|part| part.split('}').next_back());
+            let words: usize = words.map(str::len).sum();
+            assert!(words >= 3 && !text.en.contains("}{"), "{key} fits anything");
+        }
+        let setting = Setting::plain(Lang::Ko);
+        let rules = "- rule: r\n  desc: d\n  output: o\n  priority: ERROR\n  condition: x.y = 1\n";
+        let files = [("a.yaml", rules), ("b.yaml", "- rule: s\n  desc: d\n")];
+        for problem in haechi_rules::Rules::load(&files, &haechi_monitor::fields::Fields).problems {
+            let said = setting.said(&problem.to_string());
+            assert!(said.contains("없음"), "{said}");
+        }
+        let policy = "[monitor]\nactions_max = 0\ndenied_programs = [\"a/b\"]\n[[monitor.responses]]\nresponse = \"kill\"\n";
+        for error in Loaded::parse("p.toml", policy).unwrap_err() {
+            let said = setting.said(&error.to_string());
+            assert!(said.starts_with("p.toml: monitor.") && said.contains("한다"), "{said}");
+        }
+    }
 
     #[test]
     fn every_failure_has_words_in_both_languages() {

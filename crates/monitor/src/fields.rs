@@ -87,6 +87,9 @@ pub enum Id {
     ContainerDuration,
     PodNamespace,
     PodName,
+    AncestorFiles,
+    Placed,
+    Taken,
     Program,
     HostMounts,
     OriginOf,
@@ -220,7 +223,16 @@ pub const FIELDS: &[Line] = &[
     line("container.duration", Id::ContainerDuration, Kind::Number),
     line("k8s.ns.name", Id::PodNamespace, Kind::Text),
     line("k8s.pod.name", Id::PodName, Kind::Text),
-    // Ours: what a program is by its content, and whether a process is out of its container.
+    // Ours. A process chooses its own name, not that of its program's file: these have both, so that neither hides the
+    // other. Who is excepted is excepted by the file (`proc.exepath`, and for ancestors the files of the image's programs).
+    line("haechi.name", Id::ProcName, Kind::List),
+    line("haechi.pname", Id::ProcParentName, Kind::List),
+    line("haechi.ancestors_of_image", Id::AncestorFiles, Kind::List),
+    // The name at which something new stands after the event: written to, moved or linked there, made. And the name from
+    // which a file was moved, or to which a link was made. Without a folder if it cannot be told for sure which one it is.
+    line("haechi.placed", Id::Placed, Kind::Text),
+    line("haechi.taken", Id::Taken, Kind::Text),
+    // What a program is by its content, and whether a process is out of its container.
     line("haechi.program", Id::Program, Kind::Text),
     line("haechi.host_mounts", Id::HostMounts, Kind::Bool),
     // Where the program's file is from: image, changed, mounted, memory, unknown.
@@ -232,7 +244,8 @@ pub const FIELDS: &[Line] = &[
 ];
 
 /// Calls that the sensor tells. Of `clone` and `clone3` only those that make namespaces, of `kill` and its like no signal 0,
-/// of `sendto`, `sendmsg` and `sendmmsg` DNS questions only.
+/// of `sendto`, `sendmsg` and `sendmmsg` DNS questions only (one that opens a connection is told as `connect`), of `fcntl`
+/// what duplicates descriptors.
 pub const CALLS: &[&str] = &[
     "accept",
     "accept4",
@@ -261,8 +274,10 @@ pub const CALLS: &[&str] = &[
     "fchmodat2",
     "fchown",
     "fchownat",
+    "fcntl",
     "finit_module",
     "fsconfig",
+    "fsetxattr",
     "fsmount",
     "fsopen",
     "fspick",
@@ -331,6 +346,7 @@ pub const CALLS: &[&str] = &[
     "settimeofday",
     "setuid",
     "setxattr",
+    "setxattrat",
     "swapoff",
     "swapon",
     "symlink",

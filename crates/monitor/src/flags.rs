@@ -37,8 +37,10 @@ pub const CLONE: Names = &[
     (0x4000_0000, "CLONE_NEWNET"),
 ];
 
-/// Permission bits (chmod(2)).
+/// Permission bits (chmod(2)), and the kinds of device files (mknod(2)): that of a disk has the bit of the other.
 pub const MODE: Names = &[
+    (0x6000, "S_IFBLK"),
+    (0x2000, "S_IFCHR"),
     (0o4000, "S_ISUID"),
     (0o2000, "S_ISGID"),
     (0o1000, "S_ISVTX"),

@@ -7,12 +7,22 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use haechi_sensor::container_id;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::running::{self, TICK_NS};
 
 pub use rustix::process::Signal;
+
+/// The parent of a program that was held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// Its id.
+    pub pid: u32,
+    /// When it was started, in nanoseconds since the machine started.
+    pub started: u64,
+    /// Path of the control group of the container that the program is in.
+    pub group: String,
+}
 
 /// Where processes and control groups are.
 #[derive(Debug, Clone)]
@@ -71,7 +81,8 @@ impl Hands {
             if frozen || Instant::now() >= end {
                 return frozen;
             }
-            thread::sleep(Duration::from_micros(20));
+            // A sleep would be longer than what is waited for: some tens of microseconds.
+            thread::yield_now();
         }
     }
 
@@ -129,19 +140,26 @@ impl Hands {
             })
     }
 
-    /// Lets a process of a container go on, if it is stopped.
-    pub fn continue_stopped(&self, pid: u32) {
-        let in_container = self.read(pid, "cgroup").is_some_and(|groups| {
-            let path = groups.lines().find_map(|line| line.strip_prefix("0::"));
-            path.is_some_and(|path| path.split('/').any(|part| container_id(part).is_some()))
-        });
-        if in_container
-            && self.is_stopped(pid)
-            && let Some(started) = running::started(pid)
-            && let Err(error) = self.signal(pid, started, Signal::CONT)
+    /// Lets the parent of a program that was held go on, if it is stopped, is the one that was seen, and is in the same
+    /// container.
+    pub fn continue_stopped(&self, parent: &Parent) {
+        let Parent { pid, started, group } = parent;
+        if self.is_in(*pid, group)
+            && self.is_stopped(*pid)
+            && let Err(error) = self.signal(*pid, *started, Signal::CONT)
         {
             tracing::warn!("process {pid} stopped itself and cannot be continued: {error}");
         }
+    }
+
+    /// Whether a process is in a control group or in one below it.
+    fn is_in(&self, pid: u32, group: &str) -> bool {
+        self.read(pid, "cgroup").is_some_and(|groups| {
+            let path = groups.lines().find_map(|line| line.strip_prefix("0::"));
+            let inner = path.and_then(|path| path.strip_prefix(group.trim_end_matches('/')));
+            !group.trim_matches('/').is_empty()
+                && inner.is_some_and(|inner| inner.is_empty() || inner.starts_with('/'))
+        })
     }
 
     fn is_stopped(&self, pid: u32) -> bool {
@@ -194,6 +212,45 @@ mod tests {
             assert!(hands().freeze(path).is_err(), "{path}");
             assert!(hands().thaw(path).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn only_a_parent_of_the_same_container_is_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let hands = Hands { proc: folder.path().into(), ..hands() };
+        fs::create_dir(folder.path().join("7")).unwrap();
+        let is_in = |own: &str, group: &str| {
+            fs::write(folder.path().join("7/cgroup"), format!("1:cpu:/x\n0::{own}\n")).unwrap();
+            hands.is_in(7, group)
+        };
+        assert!(is_in("/docker/ab", "/docker/ab") && is_in("/docker/ab/inner", "/docker/ab"));
+        for (own, group) in
+            [("/docker/abc", "/docker/ab"), ("/docker/ab", "/docker/cd"), ("/a", "")]
+        {
+            assert!(!is_in(own, group), "{own} {group}");
+        }
+        assert!(!hands.is_in(8, "/docker/ab"));
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let started = running::started(child.id()).unwrap();
+        self::hands().signal(child.id(), started, Signal::STOP).unwrap();
+        let pid = child.id();
+        while !self::hands().is_stopped(pid) {
+            thread::yield_now();
+        }
+        // Another process had that id: it is left as it is.
+        let group = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        let group = group.lines().find_map(|line| line.strip_prefix("0::")).unwrap().to_owned();
+        let parent = |started| Parent { pid, started, group: group.clone() };
+        self::hands().continue_stopped(&parent(started + 100 * TICK_NS));
+        self::hands()
+            .continue_stopped(&Parent { group: "/docker/other".into(), ..parent(started) });
+        assert!(self::hands().is_stopped(pid));
+        if group != "/" {
+            self::hands().continue_stopped(&parent(started));
+            assert!(!self::hands().is_stopped(pid));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

@@ -4,28 +4,31 @@
 //! [`crate::watch`]. A program that the kernel held is let go on here, unless something is done about it.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use haechi_core::alert::Alert;
-use haechi_core::event::{Action as Did, Event};
+use haechi_core::event::{Action as Did, Event, EventLine};
 use haechi_core::policy::MonitorPolicy;
 use haechi_core::response::{Action, Outcome, Response};
 use haechi_outputs::Metrics;
 use haechi_rules::Rules;
 use haechi_sensor::{Losses, Record, SensorError};
+use jiff::Timestamp;
 use tokio::sync::mpsc as told;
 
 use crate::container::Container;
-use crate::hands::{Hands, Signal};
+use crate::hands::{Hands, Parent, Signal};
+use crate::identity::Identity;
 use crate::monitor::{Judged, Monitor};
 use crate::redact::redacted;
 use crate::respond::Responder;
+use crate::running;
 use crate::source::Source;
 use crate::throttle::Throttle;
+use crate::unkept::Unkept;
 
 /// How long the thread waits for records before it looks at its orders.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -44,7 +47,7 @@ pub enum Order {
     /// Other rules and another policy from now on.
     Use(Box<Rules>, Box<MonitorPolicy>),
     /// What the program of an event was found to be.
-    Identified(Box<Event>, String),
+    Identified(Box<Event>, Box<Identity>),
     /// An event that somebody else saw: what a monitor before this one held.
     Judge(Box<Event>),
     /// What was done to a container was taken back, or it is gone.
@@ -78,11 +81,11 @@ pub enum Told {
         losses: Losses,
     },
     /// An event, if all are told.
-    Event(Box<Event>),
+    Event(Box<EventLine>),
     /// A program whose content should be looked at.
     Identify(Box<Event>),
-    /// Losses of each control group.
-    Losses(std::collections::BTreeMap<u64, Losses>),
+    /// Losses of each control group until this moment; all alerts of before were told before.
+    Losses(Timestamp, std::collections::BTreeMap<u64, Losses>),
 }
 
 /// An action that was begun, and what is needed to go on with it.
@@ -104,6 +107,8 @@ pub struct Counts {
     pub alerts: AtomicU64,
     /// Alerts of which there were too many of one kind, or for which there was no room.
     pub suppressed: AtomicU64,
+    /// What is on no record, by container.
+    pub unkept: Unkept,
     /// What is offered to others.
     pub metrics: Arc<Metrics>,
 }
@@ -126,12 +131,25 @@ pub struct Judge {
     pub counts: Arc<Counts>,
     /// Keeps one rule from drowning all others.
     pub throttle: Throttle,
-    /// Programs that are held: id and start.
-    pub held: HashMap<u32, u64>,
+    /// Processes whose program is held.
+    pub held: HashMap<u32, Held>,
     /// Parents of programs that were let go on, and when they are looked at.
-    pub parents: Vec<(Instant, u32)>,
-    /// Whether all events are told.
-    pub events: bool,
+    pub parents: Vec<(Instant, Parent)>,
+}
+
+/// A process whose program is held.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// When it was started, in nanoseconds since the machine started.
+    pub started: u64,
+    /// Its control group.
+    pub cgroup: u64,
+}
+
+impl Held {
+    const fn of(event: &Event) -> Self {
+        Self { started: event.process.started, cgroup: event.cgroup }
+    }
 }
 
 /// What was lost when it ended.
@@ -187,11 +205,13 @@ impl Judge {
         }
         let judged = self.monitor.rest();
         self.answer(judged);
-        for (pid, started) in std::mem::take(&mut self.held) {
-            self.let_go(pid, started);
+        for (pid, held) in std::mem::take(&mut self.held) {
+            self.let_go(pid, held.started);
         }
         let missed = self.sensor.missed()?;
-        let present: u64 = self.sensor.losses()?.values().map(|losses| losses.lost).sum();
+        let losses = self.sensor.losses()?;
+        let present: u64 = losses.values().map(|losses| losses.lost).sum();
+        self.tell(Told::Losses(Timestamp::now(), losses));
         Ok(Ended { lost: gone + present + missed.life + missed.groups + missed.unread })
     }
 
@@ -212,19 +232,19 @@ impl Judge {
                 self.responder.use_policy(*policy);
                 self.hold()?;
             }
-            Order::Identified(event, program) => {
-                let judged = self.monitor.identified(&event, &program);
+            Order::Identified(event, found) => {
+                let judged = self.monitor.identified(&event, &found);
                 self.answer(vec![judged]);
             }
             Order::Judge(event) => {
-                self.held.insert(event.process.pid, event.process.started);
+                self.held.insert(event.process.pid, Held::of(&event));
                 let judged = self.monitor.see(*event, Instant::now());
                 self.answer(judged);
             }
             Order::Over(container) => self.responder.over(&container),
             Order::Losses => {
                 let losses = self.sensor.losses()?;
-                self.tell(Told::Losses(losses));
+                self.tell(Told::Losses(Timestamp::now(), losses));
             }
             Order::End => {}
         }
@@ -252,12 +272,10 @@ impl Judge {
             Record::Event(seen) => {
                 self.counts.metrics.counts.events.fetch_add(1, Ordering::Relaxed);
                 let event = seen.event;
-                if self.events {
-                    self.tell(Told::Event(Box::new(event.clone())));
-                }
+                let at = event.at;
                 if let Did::Exec(exec) = &event.action {
                     if exec.held {
-                        self.held.insert(event.process.pid, event.process.started);
+                        self.held.insert(event.process.pid, Held::of(&event));
                     }
                     if self.monitor.wants_identity(&event) {
                         self.tell(Told::Identify(Box::new(event.clone())));
@@ -265,6 +283,9 @@ impl Judge {
                 }
                 let judged = self.monitor.see(event, Instant::now());
                 self.answer(judged);
+                if let Some(latency) = since(at) {
+                    self.counts.metrics.latency(latency);
+                }
                 0
             }
         }
@@ -273,6 +294,9 @@ impl Judge {
     /// Acts on what was judged, and tells it.
     fn answer(&mut self, judged: Vec<Judged>) {
         for one in judged {
+            if let Some(line) = one.event {
+                self.tell(Told::Event(line));
+            }
             let mut kept = false;
             for alert in one.alerts {
                 let begun = self.act(&alert).map(Box::new);
@@ -281,15 +305,22 @@ impl Judge {
             }
             if kept {
                 self.held.remove(&one.pid);
-            } else if let Some(started) = self.held.remove(&one.pid) {
-                self.let_go(one.pid, started);
-                let known = self.monitor.tree.get(one.pid).map(|known| known.parent);
+            } else if let Some(held) = self.held.remove(&one.pid) {
+                self.let_go(one.pid, held.started);
                 let now = Instant::now();
-                self.parents.extend(known.into_iter().flat_map(|parent| {
-                    PARENT_LOOKS.iter().map(move |after| (now + *after, parent))
-                }));
+                let parent = self.parent(one.pid, held);
+                let looks = PARENT_LOOKS.iter().map(|after| now + *after);
+                self.parents.extend(looks.filter_map(|at| Some((at, parent.clone()?))));
             }
         }
+    }
+
+    /// The parent of a process that was held: a process of the same container that is there no shorter than its child.
+    fn parent(&self, pid: u32, held: Held) -> Option<Parent> {
+        let parent = self.monitor.tree.get(pid)?.parent;
+        let group = self.monitor.containers.get(held.cgroup)?.path.clone();
+        let started = running::started(parent).filter(|started| *started <= held.started)?;
+        Some(Parent { pid: parent, started, group })
     }
 
     /// A parent that waits for stopped children (`WUNTRACED`) may have stopped itself: what was held goes on, so does it.
@@ -298,12 +329,11 @@ impl Judge {
             return;
         }
         let now = Instant::now();
-        let (due, later) =
+        let (due, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.parents).into_iter().partition(|(at, _)| *at <= now);
         self.parents = later;
-        let due: Vec<(Instant, u32)> = due;
-        for (_, pid) in due {
-            self.hands.continue_stopped(pid);
+        for (_, parent) in due {
+            self.hands.continue_stopped(&parent);
         }
     }
 
@@ -318,7 +348,7 @@ impl Judge {
         let mut action = self.responder.decide(alert, Instant::now())?;
         let event = &alert.event;
         let (pid, started) = (event.process.pid, event.process.started);
-        let held = self.held.get(&pid).map(|started| (pid, *started));
+        let held = self.held.get(&pid).map(|held| (pid, held.started));
         let group = self.monitor.containers.get(event.cgroup).map(|known| known.path.clone());
         let group = group.unwrap_or_default();
         action.speed.seen_us = since(event.at);
@@ -352,9 +382,6 @@ impl Judge {
 
     fn alert(&mut self, alert: Alert, begun: Option<Box<Begun>>) {
         self.counts.alerts.fetch_add(1, Ordering::Relaxed);
-        if let Some(latency) = since(alert.event.at) {
-            self.counts.metrics.latency(latency);
-        }
         if let Some(mut begun) = begun {
             let alert = redacted(alert);
             begun.action.cause.clone_from(&alert.text);
@@ -362,10 +389,12 @@ impl Judge {
             return;
         }
         // Nobody may drown the others' alerts, nor make this thread wait.
-        let passed = self.throttle.passes(&alert.rule, &alert.container.id, Instant::now());
+        let container = alert.container.id.clone();
+        let passed = self.throttle.passes(&alert.rule, &container, Instant::now());
         let told = |alert| Told::Alert(Box::new(redacted(alert)), None);
         if !passed || self.told.try_send(told(alert)).is_err() {
             self.counts.suppressed.fetch_add(1, Ordering::Relaxed);
+            self.counts.unkept.add(&container);
         }
     }
 
@@ -373,25 +402,6 @@ impl Judge {
     fn tell(&self, what: Told) {
         // Nobody takes it any more: this is the end.
         let _ = self.told.blocking_send(what);
-    }
-}
-
-/// Reads a program's content in a thread of its own, so that nobody waits for a disk.
-pub fn identify(asked: &mpsc::Receiver<Box<Event>>, orders: &mpsc::Sender<Order>) {
-    let mut identities = match crate::identity::Identities::embedded() {
-        Ok(identities) => identities,
-        Err(error) => {
-            tracing::error!("{error}");
-            return;
-        }
-    };
-    while let Ok(event) = asked.recv() {
-        let program = identities.of(Path::new("/proc"), event.process.pid).map(str::to_owned);
-        if let Some(program) = program
-            && orders.send(Order::Identified(event, program)).is_err()
-        {
-            return;
-        }
     }
 }
 

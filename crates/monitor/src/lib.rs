@@ -17,6 +17,7 @@ pub mod hands;
 pub mod identity;
 pub mod judge;
 pub mod judged_before;
+pub mod looks;
 pub mod monitor;
 pub mod redact;
 pub mod respond;
@@ -24,6 +25,7 @@ pub mod running;
 pub mod source;
 pub mod throttle;
 pub mod tree;
+pub mod unkept;
 pub mod view;
 pub mod watch;
 

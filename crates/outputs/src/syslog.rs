@@ -1,13 +1,14 @@
 //! Syslog: RFC 5424 messages over a Unix datagram socket, UDP (RFC 5426), or TCP with octet counting (RFC 6587, 3.4.1).
 //!
-//! A server that is away is tried again until it is back; UDP cannot tell. Falco's priorities are syslog's severities.
-//! A message is one line: what could break it is made visible. There is no TLS: a local relay has that.
+//! A server that is away is tried again until it is back; by UDP that is known only where somebody refuses. Falco's
+//! priorities are syslog's severities. A message is one line: what could break it is made visible. There is no TLS: a
+//! local relay has that.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use haechi_core::alert::{AlertContainer, Priority};
+use haechi_core::alert::{AlertContainer, Priority, headline};
 use haechi_core::response::Outcome;
 use haechi_core::text::visible;
 use tokio::io::AsyncWriteExt;
@@ -15,6 +16,7 @@ use tokio::net::{TcpStream, UdpSocket, UnixDatagram};
 use tokio::sync::{mpsc, watch};
 
 use crate::metrics::{Metrics, Way};
+use crate::trouble::Trouble;
 use crate::{Message, OutputError, WAIT_FIRST, Waiting, again};
 
 /// Longest message: what every receiver should take over UDP (RFC 5426, 3.2), and over the others (RFC 5424, 6.1).
@@ -87,19 +89,29 @@ pub(crate) async fn run(
     mut ended: watch::Receiver<bool>,
 ) {
     let mut waiting = Waiting::new(queue, metrics, Way::Syslog);
+    let is_udp = matches!(config.address, SyslogAddress::Udp(_));
     let mut connection = None;
-    let mut told = false;
+    let mut trouble = Trouble::new(if is_udp { 2 } else { 1 });
+    // By UDP it is known from the next message that nobody took this one.
+    let mut unsure: Option<String> = None;
     while let Some(message) = waiting.next().await {
         let line = line(&config, &message);
         let mut wait = WAIT_FIRST;
         while let Err(error) = send(&config.address, &mut connection, &line).await {
             connection = None;
-            if !std::mem::replace(&mut told, true) {
-                tracing::warn!(%error, "the syslog server does not take messages; trying again");
+            if let Some(tries) = trouble.failed(Instant::now()) {
+                tracing::warn!(%error, tries, "the syslog server does not take messages; trying again");
             }
             again(&mut wait, &mut ended).await;
+            if let Some(before) = &unsure {
+                // Whether it went out is told by what comes after it.
+                let _ = send(&config.address, &mut connection, before).await;
+            }
         }
-        told = false;
+        if let Some(tries) = trouble.worked() {
+            tracing::warn!(tries, "the syslog server takes messages again");
+        }
+        unsure = is_udp.then_some(line);
         waiting.sent();
     }
 }
@@ -181,7 +193,7 @@ fn is_closed(stream: &TcpStream) -> bool {
 pub(crate) fn line(config: &Syslog, message: &Message) -> String {
     let (severity, at, kind, text) = match message {
         Message::Alert(alert) => {
-            let mut text = format!("{}: {}", alert.rule, alert.text);
+            let mut text = alert.headline();
             if !alert.checks.is_empty() {
                 text.push_str(&format!(" checks={}", alert.checks.join(",")));
             }
@@ -199,7 +211,8 @@ pub(crate) fn line(config: &Syslog, message: &Message) -> String {
                 _ => 5,
             };
             let (response, outcome) = (action.response.name(), action.outcome.name());
-            let text = format!("{response} {outcome}{detail}: {}: {}", action.rule, action.cause);
+            let cause = headline(&action.rule, &action.cause);
+            let text = format!("{response} {outcome}{detail}: {cause}");
             (severity, action.at, "action", of(&action.container, text))
         }
     };

@@ -286,3 +286,26 @@ async fn metrics_are_offered_and_nothing_else() {
     outputs.close().await;
     assert!(TcpStream::connect(address).await.is_err(), "closed");
 }
+
+#[tokio::test]
+async fn udp_messages_go_on_when_somebody_listens_again() {
+    let free = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let outputs = syslog(SyslogAddress::Udp(address.to_string())).await;
+    for number in 0..3 {
+        outputs.alert(&alert(&format!("nobody {number}")));
+    }
+    // The first goes out unnoticed, the next one tells that nobody took it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let server = UdpSocket::bind(address).await.unwrap();
+    outputs.alert(&alert("somebody"));
+    // Nothing is lost.
+    let mut bytes = [0; 4096];
+    for text in ["nobody 0", "nobody 1", "nobody 2", "somebody"] {
+        let length = server.recv(&mut bytes).await.unwrap();
+        let line = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        assert!(line.contains(text), "{text}: {line}");
+    }
+    assert_eq!(outputs.close().await, 0);
+}

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::metrics::{Metrics, Way};
 use crate::secrets::Secrets;
+use crate::trouble::Trouble;
 use crate::{Message, OutputError, WAIT_FIRST, WAIT_LONGEST, Waiting, again};
 
 /// How long connecting, and a whole request, may take.
@@ -136,7 +137,7 @@ pub(crate) async fn run(
     mut ended: watch::Receiver<bool>,
 ) {
     let mut waiting = Waiting::new(queue, metrics, Way::Webhook);
-    let mut told = false;
+    let mut trouble = Trouble::new(1);
     while let Some(message) = waiting.next().await {
         let Some((kind, body)) = body(&message) else {
             waiting.dropped();
@@ -151,14 +152,14 @@ pub(crate) async fn run(
                     break;
                 }
                 Attempt::Refused(status) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(%status, "the webhook refuses messages; they are dropped");
+                    if let Some(tries) = trouble.failed(Instant::now()) {
+                        tracing::warn!(%status, tries, "the webhook refuses messages; they are dropped");
                     }
                     break;
                 }
                 Attempt::Later(why, asked) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(why, "the webhook takes no messages; trying again");
+                    if let Some(tries) = trouble.failed(Instant::now()) {
+                        tracing::warn!(why, tries, "the webhook takes no messages; trying again");
                     }
                     if let Some(asked) = asked {
                         wait = wait.max(asked).min(WAIT_LONGEST);
@@ -168,7 +169,9 @@ pub(crate) async fn run(
             }
         }
         if taken {
-            told = false;
+            if let Some(tries) = trouble.worked() {
+                tracing::warn!(tries, "the webhook takes messages again");
+            }
             waiting.sent();
         } else {
             waiting.dropped();

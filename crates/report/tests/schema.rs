@@ -9,11 +9,20 @@ mod common;
 use std::path::PathBuf;
 
 use common::{large, small};
+use haechi_core::activity::{ACTIVITY_SCHEMA, Activity, ExecCall};
+use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Ancestor, Priority};
+use haechi_core::event::{
+    Action as Did, Call, Endpoint, Event, EventLine, Exec, Network, Process, Socket,
+};
 use haechi_core::report::images::ImageLine;
+use haechi_core::response::{ACTION_SCHEMA, Action, Evidence, Outcome, Response, Speed, Withheld};
 use haechi_core::verdict::ImageReport;
 use haechi_core::{Lang, Report, Snapshot};
 use haechi_report::image::{self, ImageFormat};
-use haechi_report::{Format, Options, image_schema, render, report_schema, snapshot_schema};
+use haechi_report::{
+    Format, Options, action_schema, activity_schema, alert_schema, event_schema, image_schema,
+    render, report_schema, snapshot_schema,
+};
 use serde_json::Value;
 
 fn written(report: &Report, format: Format, lang: Lang) -> Value {
@@ -34,6 +43,10 @@ fn assert_valid(schema: &Value, value: &Value) {
 fn committed_schemas_are_fresh() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema");
     let schemas = [
+        ("action-v1", action_schema()),
+        ("activity-v1", activity_schema()),
+        ("alert-v1", alert_schema()),
+        ("event-v1", event_schema()),
         ("image-report-v1", image_schema()),
         ("report-v1", report_schema()),
         ("snapshot-v1", snapshot_schema()),
@@ -80,6 +93,83 @@ fn image_reports_fit_the_schema_and_are_read_back() {
     let json = written(&report, Format::Json, Lang::En);
     assert_valid(&report_schema(), &json);
     assert_eq!(serde_json::from_value::<Report<String>>(json).unwrap(), report.in_lang(Lang::En));
+}
+
+#[test]
+fn what_the_monitor_tells_fits_its_schemas() {
+    let container = AlertContainer { id: "ab".repeat(32), ..AlertContainer::default() };
+    let exec = Exec { path: "/bin/sh".into(), ..Exec::default() };
+    let event = Event {
+        at: 1,
+        cgroup: 2,
+        process: Process::default(),
+        call: "execve".into(),
+        result: 0,
+        action: Did::Exec(Box::new(exec)),
+    };
+    let at = jiff::Timestamp::UNIX_EPOCH;
+    let line = EventLine::new(at, container.clone(), event.clone());
+    let json = serde_json::to_value(&line).unwrap();
+    assert_eq!((&json["schema"], &json["type"]), (&"haechi/event/v1".into(), &"exec".into()));
+    assert_valid(&event_schema(), &json);
+    let network = Network {
+        socket: Socket::Tcp,
+        local: None,
+        remote: Some(Endpoint { ip: [192, 0, 2, 1].into(), port: 443 }),
+        path: String::new(),
+        payload: vec![1],
+    };
+    for action in [Did::Exit(9), Did::Network(network), Did::Call(Call::default())] {
+        let event = Event { action, ..event.clone() };
+        let line = EventLine::new(at, container.clone(), event);
+        assert_valid(&event_schema(), &serde_json::to_value(line).unwrap());
+    }
+    let alert = Alert {
+        schema: ALERT_SCHEMA.into(),
+        at,
+        rule: "r".into(),
+        priority: Priority::Critical,
+        text: "t".into(),
+        tags: vec!["a".into()],
+        checks: Vec::new(),
+        container: container.clone(),
+        program: "/bin/sh".into(),
+        command: "sh".into(),
+        ancestors: vec![Ancestor::default()],
+        event,
+    };
+    assert_valid(&alert_schema(), &serde_json::to_value(alert).unwrap());
+    for outcome in [Outcome::DryRun, Outcome::Failed("x".into()), Outcome::Withheld(Withheld::Gone)]
+    {
+        let action = Action {
+            schema: ACTION_SCHEMA.into(),
+            at,
+            response: Response::Pause,
+            container: container.clone(),
+            pid: 0,
+            rule: "r".into(),
+            cause: "t".into(),
+            outcome,
+            speed: Speed::default(),
+            until: Some(at),
+            evidence: Some(Evidence::default()),
+        };
+        assert_valid(&action_schema(), &serde_json::to_value(action).unwrap());
+    }
+    let activity = Activity {
+        at,
+        kind: "container".into(),
+        action: "exec_create".into(),
+        id: "a".into(),
+        name: "b".into(),
+        image: String::new(),
+        details: Vec::new(),
+        exec: Some(ExecCall::default()),
+    };
+    let mut json = serde_json::to_value(activity).unwrap();
+    assert!(!jsonschema::validator_for(&activity_schema()).unwrap().is_valid(&json));
+    json["schema"] = ACTIVITY_SCHEMA.into();
+    assert_valid(&activity_schema(), &json);
 }
 
 #[test]

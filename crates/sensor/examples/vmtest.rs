@@ -4,15 +4,17 @@
 
 #![expect(clippy::print_stdout, reason = "its output is the verdict")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use haechi_sensor::{Cut, Deny, Options, Refusal, Sensor, Tier, selftest};
+use haechi_core::event::Action;
+use haechi_sensor::{Cut, Deny, Options, Record, Refusal, Sensor, Tier, selftest};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -63,6 +65,7 @@ fn main() {
     }
     lines.part("the machine", machine);
     lines.part("the sensor", sensor);
+    lines.part("names of groups", names);
     lines.part("refusal by the kernel", |lines| refusal(lines, Tier::Lsm));
     lines.part("refusal by the file system", |lines| refusal(lines, Tier::Fanotify));
     lines.part("the network", network);
@@ -105,6 +108,69 @@ fn sensor(lines: &mut Lines) -> Outcome {
     }
     for tried in selftest()? {
         lines.is(&format!("seen: {}", tried.what), tried.seen);
+    }
+    Ok(())
+}
+
+/// Groups as engines name them, with either driver and below Kubernetes; and some that are no container's.
+const NAMES: [(&str, bool); 9] = [
+    ("docker/ID", true),
+    ("system.slice/docker-ID.scope", true),
+    ("machine.slice/libpod-ID.scope/container", true),
+    ("user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope", true),
+    (
+        "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice/cri-containerd-ID.scope",
+        true,
+    ),
+    ("kubepods.slice/kubepods-podUID.slice/crio-ID.scope", true),
+    ("kubepods/besteffort/podUID/ID", true),
+    ("machine.slice/libpod-conmon-ID.scope", false),
+    ("system.slice/docker-ID.service", false),
+];
+/// No event that comes at all comes later.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What runs in a group that is named as a container's is told, with the id in the name, whether the group was there
+/// before the sensor or not.
+fn names(lines: &mut Lines) -> Outcome {
+    let make = |round: usize| -> io::Result<Vec<(String, PathBuf)>> {
+        let made = NAMES.iter().enumerate().map(|(n, (name, _))| {
+            let id = format!("{:064x}", 0xa00 + 16 * n + round);
+            let folder = Path::new(GROUPS).join(name.replace("ID", &id));
+            fs::create_dir_all(&folder).map(|()| (id, folder))
+        });
+        made.collect()
+    };
+    let before = make(0)?;
+    let (mut sensor, _) = Sensor::load(&Options::default())?;
+    let after = make(1)?;
+    for (id, folder) in before.iter().chain(&after) {
+        status(folder, &["/bin/echo", id])?;
+    }
+    // The last that runs is a container's, so all others have been told before it, or never are.
+    let last = Group::new('f')?;
+    status(&last.0, &["/bin/echo", "last"])?;
+    let mut containers = BTreeMap::new();
+    let mut told = BTreeSet::new();
+    let end = Instant::now() + PATIENCE;
+    while !told.contains(&("f".repeat(64), "last".to_owned())) && Instant::now() < end {
+        sensor.next_batch(Duration::from_millis(100), &mut |record| match record {
+            Record::New { cgroup, container, .. } => drop(containers.insert(cgroup, container)),
+            Record::Event(seen) => {
+                let Action::Exec(exec) = seen.event.action else { return };
+                let (Some(id), Some(word)) = (containers.get(&seen.event.cgroup), exec.args.last())
+                else {
+                    return;
+                };
+                told.insert((id.clone(), word.clone()));
+            }
+            Record::Gone { .. } => {}
+        })?;
+    }
+    for (((name, is_container), (before, _)), (after, _)) in NAMES.iter().zip(&before).zip(&after) {
+        let found = [before, after].map(|id| told.contains(&(id.clone(), id.clone())));
+        let what = if *is_container { "a container" } else { "no container" };
+        lines.same(&format!("{what}: {name}"), found, [*is_container; 2]);
     }
     Ok(())
 }

@@ -42,6 +42,8 @@ pub(crate) enum Filter {
     Equals(u8, u64),
     /// Those without it.
     Differs(u8, u64),
+    /// Those with one of these two.
+    OneOf(u8, u32, u32),
 }
 
 /// How one call is told.
@@ -72,6 +74,9 @@ impl Row {
             Filter::PointsToBits(argument, bits) => (2, argument, bits),
             Filter::Equals(argument, value) => (3, argument, value),
             Filter::Differs(argument, value) => (4, argument, value),
+            Filter::OneOf(argument, one, other) => {
+                (5, argument, u64::from(one) | u64::from(other) << 32)
+            }
         };
         let [low, high] = self.number.to_ne_bytes();
         let [a, b, c, d] = self.places;
@@ -137,8 +142,9 @@ const CLONE_SPACES: u64 = 0x7e02_0000;
 const TYPE_IN: u64 = 0x5412;
 /// `SIGURG`, by which the runtime of Go interrupts its own threads all the time; it does nothing by default.
 const WAKE_THREAD: u64 = 23;
-/// `F_DUPFD`.
-const DUPLICATE: u64 = 0;
+/// `F_DUPFD` and `F_DUPFD_CLOEXEC`.
+const DUPLICATE: u32 = 0;
+const DUPLICATE_CLOSING: u32 = 1030;
 
 /// Ways of network calls: `enum network` in `bpf/record.h`.
 const DUP: u8 = 1;
@@ -164,7 +170,11 @@ pub(crate) const CALLS: &[Row] = &[
     network("dup", 32, &[41], [NONE, NONE, NONE, DUP]),
     network("dup2", 33, &[63], [NONE, NONE, NONE, DUP]),
     network("dup3", 292, &[330], [NONE, NONE, NONE, DUP]),
-    network("fcntl", 72, &[55, 221], [NONE, NONE, NONE, DUP]).only(Filter::Equals(1, DUPLICATE)),
+    network("fcntl", 72, &[55, 221], [NONE, NONE, NONE, DUP]).only(Filter::OneOf(
+        1,
+        DUPLICATE,
+        DUPLICATE_CLOSING,
+    )),
     path("unlink", 87, &[10], [0, CWD, NONE, NONE]),
     path("unlinkat", 263, &[301], [1, 0, NONE, NONE]),
     path("rename", 82, &[38], [0, CWD, 1, CWD]),
@@ -192,6 +202,8 @@ pub(crate) const CALLS: &[Row] = &[
     // The second text is the name of the attribute.
     path("setxattr", 188, &[226], [0, CWD, 1, NONE]),
     path("lsetxattr", 189, &[227], [0, CWD, 1, NONE]),
+    path("fsetxattr", 190, &[228], [NONE, 0, 1, NONE]),
+    path("setxattrat", 463, &[463], [1, 0, 3, NONE]),
     // What is mounted may be a device, a name or nothing: it is kept as it is given.
     path("mount", 165, &[21], [0, NONE, 1, CWD]).wake(),
     path("umount2", 166, &[22, 52], [0, CWD, NONE, NONE]).wake(),

@@ -23,6 +23,9 @@ const ARGS_CUT: u8 = 2;
 const COMPAT: u8 = 4;
 const HOST_MOUNTS: u8 = 8;
 const HELD: u8 = 16;
+const RESOLVED: u8 = 32;
+/// Where they are in the head.
+const FLAGS: usize = 177;
 
 /// File modes of the kernel (`FMODE_READ`, `FMODE_WRITE`, `FMODE_CREATED`).
 const READ_MODE: u64 = 1;
@@ -165,6 +168,18 @@ pub(crate) fn at(bytes: &[u8]) -> u64 {
     Bytes(bytes).u64().unwrap_or_default()
 }
 
+/// Whether the kernel told where a record's paths led, and not only what was given.
+pub(crate) fn is_resolved(bytes: &[u8]) -> bool {
+    bytes.get(FLAGS).is_some_and(|flags| flags & RESOLVED != 0)
+}
+
+/// The two paths of a call as they were given, each with the folder that it starts from.
+pub(crate) fn given_paths(bytes: &[u8]) -> [(String, String); 2] {
+    let raw = take_apart(bytes);
+    let pair = |index| raw.as_ref().map(|raw| (raw.text(index), raw.text(index + 1)));
+    [0, 2].map(|index| pair(index).unwrap_or_default())
+}
+
 fn take_apart(bytes: &[u8]) -> Result<Raw<'_>, DecodeError> {
     let mut rest = Bytes(bytes);
     let at = rest.u64()?;
@@ -226,15 +241,20 @@ fn until_nul(bytes: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
-/// A path as given, made absolute with the folder that follows it.
+/// A path as given, made absolute with the folder that it starts from, which follows it; where the kernel told where it
+/// led, nothing follows.
 fn joined(raw: &Raw<'_>, index: usize) -> String {
-    let given = raw.text(index);
-    let base = raw.text(index + 1);
-    if given.starts_with('/') || base.is_empty() {
+    absolute(raw.text(index), &raw.text(index + 1))
+}
+
+fn absolute(given: String, base: &str) -> String {
+    if base.is_empty() {
         given
     } else if given.is_empty() {
-        base
+        base.to_owned()
     } else {
+        // The root that it starts from need not be the container's.
+        let given = given.trim_start_matches('/');
         format!("{}/{given}", base.trim_end_matches('/'))
     }
 }
@@ -286,16 +306,17 @@ fn origin_of(number: u64) -> Origin {
 
 fn open(raw: &Raw<'_>) -> Action {
     let [flags, mode, origin, ..] = raw.args;
-    let failed = raw.result < 0;
+    // What was opened is not known: it was refused, or closed again before it could be looked at.
+    let unseen = mode == 0;
     // O_WRONLY and O_RDWR, as asked for.
     let access = flags & 3;
     Action::Open(Open {
-        path: if failed { joined(raw, 0) } else { raw.text(0) },
+        path: if unseen { joined(raw, 0) } else { raw.text(0) },
         // open(2) has no flag above the lower 32 bits.
         flags: u32::try_from(flags & 0xffff_ffff).unwrap_or_default(),
-        write: if failed { access != 0 } else { mode & WRITE_MODE != 0 },
-        read: if failed { access != 1 } else { mode & READ_MODE != 0 },
-        created: !failed && mode & CREATED_MODE != 0,
+        write: if unseen { access != 0 } else { mode & WRITE_MODE != 0 },
+        read: if unseen { access != 1 } else { mode & READ_MODE != 0 },
+        created: mode & CREATED_MODE != 0,
         origin: origin_of(origin),
     })
 }
@@ -319,7 +340,11 @@ fn network(raw: &Raw<'_>) -> Action {
             }
         }
         Given::Address(end) if raw.result < 0 || remote.is_none() => remote = Some(end),
-        Given::Path(given) => path = given,
+        // Where the kernel has the socket counts before the name that led there.
+        Given::Path(given) if given.starts_with('@') => path = given,
+        Given::Path(_) if !raw.bytes(2).is_empty() => path = raw.text(2),
+        Given::Path(given) if given.starts_with('/') => path = given,
+        Given::Path(given) => path = absolute(given, &raw.text(3)),
         Given::Address(_) | Given::Nothing => {}
     }
     Action::Network(Network {

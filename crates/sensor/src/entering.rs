@@ -32,8 +32,8 @@ fn is_entering(pid: u32, container: &str) -> bool {
         && !groups.contains(container)
 }
 
-/// Parent and start of a process.
-fn stat(folder: &Path) -> Option<(u32, u64)> {
+/// Parent and start of a process, in ticks.
+pub(crate) fn stat(folder: &Path) -> Option<(u32, u64)> {
     let stat = fs::read(folder.join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
     let (_, after) = stat.rsplit_once(')')?;

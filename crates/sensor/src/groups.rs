@@ -71,9 +71,38 @@ pub(crate) fn existing(root: &Path) -> Vec<Group> {
     found
 }
 
+/// The device of the overlay that is the root of a group's first process, as the kernel itself counts devices; `None` if
+/// that has another root. From what the kernel says of the process's mounts (proc_pid_mountinfo(5)): nobody answers for
+/// it but the kernel.
+pub(crate) fn root_device(folder: &Path) -> Option<u64> {
+    let processes = fs::read_to_string(folder.join("cgroup.procs")).ok()?;
+    let first = processes.lines().filter_map(|line| line.parse::<u32>().ok()).min()?;
+    overlay_root(&fs::read_to_string(format!("/proc/{first}/mountinfo")).ok()?)
+}
+
+fn overlay_root(mounts: &str) -> Option<u64> {
+    let (mount, kind) = mounts.lines().rev().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        (mount.split(' ').nth(4)? == "/").then_some((mount, kind))
+    })?;
+    let (major, minor) = mount.split(' ').nth(2)?.split_once(':')?;
+    let (major, minor) = (major.parse::<u64>().ok()?, minor.parse::<u64>().ok()?);
+    // MKDEV() of the kernel.
+    kind.starts_with("overlay ").then_some(major << 20 | minor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_root_is_known_if_it_is_an_overlay() {
+        let over = "812 700 0:61 / / rw,relatime - overlay overlay rw,lowerdir=/l\n813 812 0:64 / /proc rw - proc proc rw\n";
+        assert_eq!(overlay_root(over), Some(61));
+        let above = format!("{over}900 812 0:70 / / rw - tmpfs none rw\n");
+        assert_eq!(overlay_root(&above), None);
+        assert_eq!(overlay_root(""), None);
+    }
 
     #[test]
     fn names_of_runtimes_are_known_and_others_are_not() {

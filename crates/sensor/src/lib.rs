@@ -16,6 +16,7 @@ mod fence;
 mod groups;
 mod load;
 mod record;
+mod resolve;
 mod selftest;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, RingBuf};
+use haechi_core::event::{Action, PathCall};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use connector::{Connector, Happened};
@@ -45,10 +47,12 @@ const TURN: usize = 1024;
 /// Records given by one call, so that a container that never rests cannot keep the caller from anything else.
 const BATCH: usize = 4096;
 
+/// `RENAME_EXCHANGE`.
+const EXCHANGE: u64 = 2;
 /// Kinds of records, and one for none: `enum kind` in `bpf/record.h`.
 const KINDS: usize = 9;
-/// `struct group` in `bpf/record.h`: the container, then what was sent and lost of each kind.
-type GroupState = [u64; 1 + 2 * KINDS];
+/// `struct group` in `bpf/record.h`: the container, the device of its root, then what was sent and lost of each kind.
+type GroupState = [u64; 2 + 2 * KINDS];
 
 /// What to watch, and with how much memory.
 #[derive(Debug, Clone)]
@@ -148,6 +152,7 @@ pub struct Sensor {
     /// When the oldest of them was read.
     late_since: Instant,
     unread: u64,
+    resolver: resolve::Resolver,
 }
 
 impl Sensor {
@@ -189,13 +194,14 @@ impl Sensor {
     ) -> Result<usize, SensorError> {
         let end = Instant::now() + timeout;
         let mut given = self.waiting.len();
+        self.waiting.iter().for_each(|record| self.resolver.see(record));
         self.waiting.drain(..).for_each(&mut *give);
         let mut turn = Vec::new();
         let mut bulk = Vec::new();
         loop {
             while given < BATCH {
-                drain(&mut self.bulk, &mut self.unread, &mut bulk);
-                drain(&mut self.alerts, &mut self.unread, &mut turn);
+                drain(&mut self.bulk, &mut self.resolver, &mut self.unread, &mut bulk);
+                drain(&mut self.alerts, &mut self.resolver, &mut self.unread, &mut turn);
                 if !self.late.is_empty() && self.late_since.elapsed() >= LATE {
                     turn.append(&mut self.late);
                 }
@@ -250,7 +256,7 @@ impl Sensor {
         for entry in self.groups.iter() {
             let (_, state) = entry
                 .map_err(|error| SensorError::Map { name: "groups", cause: error.to_string() })?;
-            let [container, counts @ ..] = state;
+            let [container, _, counts @ ..] = state;
             let (sent, lost) = counts.split_at(KINDS);
             let sum = sums.entry(container).or_default();
             sum.sent += sent.iter().sum::<u64>();
@@ -274,12 +280,45 @@ impl Sensor {
     }
 }
 
+/// Two files that are exchanged (`RENAME_EXCHANGE` of renameat2(2)) are both moved: the second move, if there is one.
+fn exchanged(record: &Record) -> Option<Record> {
+    let Record::Event(seen) = record else { return None };
+    let Action::Path(call) = &seen.event.action else { return None };
+    let [.., flags, _] = call.args;
+    if seen.event.call != "renameat2" || seen.event.result < 0 || flags & EXCHANGE == 0 {
+        return None;
+    }
+    let mut other = seen.clone();
+    let (path, second) = (call.second.clone(), call.path.clone());
+    other.event.action = Action::Path(PathCall { path, second, args: call.args });
+    Some(Record::Event(other))
+}
+
 /// Takes one turn's records off a ring, each with its time.
-fn drain(ring: &mut RingBuf<MapData>, unread: &mut u64, turn: &mut Vec<(u64, Record)>) {
+fn drain(
+    ring: &mut RingBuf<MapData>,
+    resolver: &mut resolve::Resolver,
+    unread: &mut u64,
+    turn: &mut Vec<(u64, Record)>,
+) {
     for _ in 0..TURN {
         let Some(bytes) = ring.next() else { break };
         match decode::record(&bytes) {
-            Ok(record) => turn.push((decode::at(&bytes), record)),
+            Ok(mut record) => {
+                resolver.see(&record);
+                let at = decode::at(&bytes);
+                let doubt = match &mut record {
+                    Record::Event(seen) if decode::is_resolved(&bytes) => resolver.told(seen),
+                    Record::Event(seen) => resolver.resolve(seen, || decode::given_paths(&bytes)),
+                    Record::New { .. } | Record::Gone { .. } => None,
+                };
+                let told = [Some(record), doubt.map(Record::Event)].into_iter().flatten();
+                for one in told {
+                    let other = exchanged(&one);
+                    turn.push((at, one));
+                    turn.extend(other.map(|other| (at, other)));
+                }
+            }
             Err(_) => *unread += 1,
         }
     }

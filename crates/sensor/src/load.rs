@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
-use aya::programs::{BtfTracePoint, RawTracePoint};
+use aya::programs::{BtfTracePoint, KProbe, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use crate::record::Record;
@@ -26,20 +27,42 @@ const CAUSE: usize = 1000;
 /// Do not replace an entry: the kernel's own is fresher (`BPF_NOEXIST`).
 const NOEXIST: u64 = 1;
 
+/// Where a kernel says that it can probe its own functions.
+const PROBES_OF_KERNEL: &str = "/sys/bus/event_source/devices/kprobe";
+
 /// A program, the hook it is for, and what it gives.
 struct Hook {
     program: &'static str,
-    tracepoint: &'static str,
-    typed: bool,
+    name: &'static str,
+    kind: Kind,
     gives: &'static str,
 }
 
-const fn raw(program: &'static str, tracepoint: &'static str, gives: &'static str) -> Hook {
-    Hook { program, tracepoint, typed: false, gives }
+/// What the kernel calls a program at a hook.
+enum Kind {
+    /// A tracepoint, with arguments as numbers.
+    Raw,
+    /// A tracepoint, with arguments whose types the kernel knows.
+    Typed,
+    /// The beginning of one of the kernel's functions.
+    Probe,
 }
 
-const fn typed(program: &'static str, tracepoint: &'static str, gives: &'static str) -> Hook {
-    Hook { program, tracepoint, typed: true, gives }
+const fn raw(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
+    Hook { program, name, kind: Kind::Raw, gives }
+}
+
+const fn typed(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
+    Hook { program, name, kind: Kind::Typed, gives }
+}
+
+const fn probe(program: &'static str, name: &'static str) -> Hook {
+    Hook {
+        program,
+        name,
+        kind: Kind::Probe,
+        gives: "where paths led when the kernel acted on them",
+    }
 }
 
 /// Those that know which groups are containers.
@@ -51,18 +74,29 @@ const LIFE: [Hook; 2] = [
 const EXEC: Hook = typed("executed", "sched_process_exec", "started programs");
 /// Those that tell runtimes from containers; they need `EXEC`, which ends what they begin.
 const ENTERING: [Hook; 2] = [
-    raw(
+    typed(
         "group_entered",
         "cgroup_attach_task",
         "what a runtime does is not taken for the container's",
     ),
-    raw("forked", "sched_process_fork", "the same, for what a runtime starts"),
+    typed("forked", "sched_process_fork", "the same, for what a runtime starts"),
 ];
 /// The rest.
 const REST: [Hook; 3] = [
-    raw("ended", "sched_process_exit", "ends of processes"),
+    typed("ended", "sched_process_exit", "ends of processes"),
     raw("renaming", "task_rename", "the name of a process before it started a program"),
     typed("returned", "sys_exit", "files, network and other system calls"),
+];
+
+/// Where paths led at the moment at which the kernel acted on them; they need `returned`, which tells it. Without them user
+/// space looks (`resolve.rs`).
+const PROBES: [Hook; 6] = [
+    probe("path_renamed", "security_path_rename"),
+    probe("path_linked", "security_path_link"),
+    probe("path_symlinked", "security_path_symlink"),
+    probe("path_unlinked", "security_path_unlink"),
+    probe("path_truncated", "security_path_truncate"),
+    probe("attribute_set", "security_inode_setxattr"),
 ];
 
 /// See [`Sensor::load`].
@@ -113,6 +147,8 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         }
     }
     abilities.extend(REST.iter().map(|hook| attach(&mut programs, hook, &types)));
+    let probes = PROBES.map(|hook| attach(&mut programs, &hook, &types));
+    abilities.extend(probes.into_iter().min_by_key(|probe| probe.missing.is_none()));
     if let Some(cause) = nothing(&abilities) {
         return Err(SensorError::Load(cause));
     }
@@ -135,6 +171,7 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         late: Vec::new(),
         late_since: std::time::Instant::now(),
         unread: 0,
+        resolver: crate::resolve::Resolver::default(),
     };
     Ok((sensor, abilities))
 }
@@ -155,24 +192,35 @@ fn nothing(abilities: &[Ability]) -> Option<String> {
 
 fn without_exec(hook: &Hook) -> Ability {
     let missing = Some("needs sched_process_exec".to_owned());
-    Ability { name: hook.tracepoint, gives: hook.gives, missing }
+    Ability { name: hook.name, gives: hook.gives, missing }
 }
 
 fn attach(programs: &mut Ebpf, hook: &Hook, types: &Btf) -> Ability {
     let missing = try_attach(programs, hook, types).err();
-    Ability { name: hook.tracepoint, gives: hook.gives, missing }
+    Ability { name: hook.name, gives: hook.gives, missing }
 }
 
 fn try_attach(programs: &mut Ebpf, hook: &Hook, types: &Btf) -> Result<(), String> {
     let program = programs.program_mut(hook.program).ok_or("not in the embedded object")?;
-    if hook.typed {
-        let program: &mut BtfTracePoint = program.try_into().map_err(|error| chain(&error))?;
-        program.load(hook.tracepoint, types).map_err(|error| chain(&error))?;
-        program.attach().map_err(|error| chain(&error))?;
-    } else {
-        let program: &mut RawTracePoint = program.try_into().map_err(|error| chain(&error))?;
-        program.load().map_err(|error| chain(&error))?;
-        program.attach(hook.tracepoint).map_err(|error| chain(&error))?;
+    match hook.kind {
+        Kind::Typed => {
+            let program: &mut BtfTracePoint = program.try_into().map_err(|error| chain(&error))?;
+            program.load(hook.name, types).map_err(|error| chain(&error))?;
+            program.attach().map_err(|error| chain(&error))?;
+        }
+        Kind::Raw => {
+            let program: &mut RawTracePoint = program.try_into().map_err(|error| chain(&error))?;
+            program.load().map_err(|error| chain(&error))?;
+            program.attach(hook.name).map_err(|error| chain(&error))?;
+        }
+        Kind::Probe if !Path::new(PROBES_OF_KERNEL).exists() => {
+            return Err("this kernel has no probes (CONFIG_KPROBES)".into());
+        }
+        Kind::Probe => {
+            let program: &mut KProbe = program.try_into().map_err(|error| chain(&error))?;
+            program.load().map_err(|error| chain(&error))?;
+            program.attach(hook.name, 0).map_err(|error| chain(&error))?;
+        }
     }
     Ok(())
 }
@@ -243,12 +291,13 @@ pub(crate) fn hold(
 }
 
 /// Tells the kernel side of the containers that exist.
-fn register(table: &mut HashMap<MapData, u64, GroupState>, root: &std::path::Path) -> Vec<Record> {
+fn register(table: &mut HashMap<MapData, u64, GroupState>, root: &Path) -> Vec<Record> {
     let mut records = Vec::new();
     for group in groups::existing(root) {
-        let mut state = [0; 1 + 2 * KINDS];
-        let [container, ..] = &mut state;
+        let mut state = [0; 2 + 2 * KINDS];
+        let [container, device, ..] = &mut state;
         *container = group.container;
+        *device = groups::root_device(&root.join(group.path.trim_start_matches('/'))).unwrap_or(0);
         // The kernel may know it already: made since the hook is there.
         if table.insert(group.id, state, NOEXIST).is_err() {
             continue;

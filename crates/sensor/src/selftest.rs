@@ -11,13 +11,15 @@ use std::{env, fs, io, process};
 
 use haechi_core::event::{Action, Event};
 
-use crate::{Options, Record, Sensor, SensorError, groups};
+use crate::{Ability, Options, Record, Sensor, SensorError, groups};
 
-/// How long is waited for what should come at once.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long is waited for what should come at once, on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Enters the group by itself, does things, and becomes another program. `$1` is the group, `$2` a folder.
 const DEEDS: &str = "echo $$ > \"$1/cgroup.procs\" && : > \"$2/made\" && (: < \"$2/watched\") \
-                     && kill -CONT $$ && exec /bin/sh -c 'rm \"$1/made\"; \
+                     && kill -CONT $$ && ln -s \"$2\" \"$2/way\" && mv \"$2/made\" \"$2/way/moved\" \
+                     && ln \"$2/way/moved\" \"$2/linked\" && rm \"$2/way/linked\" \
+                     && mv \"$2/moved\" \"$2/made\" && rm \"$2/way\" && exec /bin/sh -c 'rm \"$1/made\"; \
                      echo $$ > \"$2/../cgroup.procs\"' told \"$2\" \"$1\"";
 /// Name of a program that is to be held.
 const HELD: &str = "haechi-held";
@@ -67,7 +69,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         // A control group is empty but for its own files, which only go with it. Best effort: it is named for what it is.
-        for name in ["made", "watched", "quiet", "ran", HELD] {
+        for name in ["made", "moved", "linked", "way", "watched", "quiet", "ran", HELD] {
             let _ = fs::remove_file(self.0.join(name));
         }
         let _ = fs::remove_dir(&self.0);
@@ -81,7 +83,9 @@ impl Drop for Folder {
 /// If the sensor cannot be loaded, or what it should see cannot be made.
 pub fn selftest() -> Result<Vec<Tried>, SelfTestError> {
     let options = Options { watch_names: vec!["watched".into()], ..Options::default() };
-    let (mut sensor, _) = Sensor::load(&options)?;
+    let (mut sensor, abilities) = Sensor::load(&options)?;
+    let is_probe = |one: &Ability| one.name.starts_with("security_") && one.missing.is_none();
+    let probes = abilities.iter().any(is_probe);
     // Of this process, so that two tests at a time do not meet; "5e1f" tells it from a real one.
     let id = format!("5e1f{:060x}", process::id());
     let folder = Folder::new(env::temp_dir().join(format!("haechi-selftest-{}", process::id())))?;
@@ -119,7 +123,7 @@ pub fn selftest() -> Result<Vec<Tried>, SelfTestError> {
         .collect();
     let any = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(|seen| wanted(&seen.event));
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let tried = [
+    let mut tried = vec![
         ("a container that is made", number.is_some()),
         ("a container that is removed", over),
         ("a file that is made", any(&|event| opened(event, &path("made"), true))),
@@ -128,6 +132,18 @@ pub fn selftest() -> Result<Vec<Tried>, SelfTestError> {
         ("a process that leaves the container's group", any(&|event| event.call == "left_group")),
         ("a program, with arguments and the name before", any(&started)),
         ("a file that is removed", any(&|event| removed(event, &path("made")))),
+        (
+            "a file that is moved through a link",
+            any(&|event| placed(event, "rename", &folder.path().join("moved"), probes)),
+        ),
+        (
+            "a file that gets another name",
+            any(&|event| placed(event, "link", &folder.path().join("linked"), probes)),
+        ),
+        (
+            "a link that is made",
+            any(&|event| placed(event, "symlink", &folder.path().join("way"), probes)),
+        ),
         ("a program that is held before its first instruction", held),
         ("the end of a process", any(&|event| matches!(event.action, Action::Exit(0)))),
         (
@@ -139,6 +155,15 @@ pub fn selftest() -> Result<Vec<Tried>, SelfTestError> {
             number.is_some() && !any(&|event| opened(event, &path("quiet"), true)),
         ),
     ];
+    if probes {
+        let told = |start: &str| sensor.resolver.told.iter().any(|call| call.starts_with(start));
+        tried.extend([
+            ("where a moved file was put, from the kernel", told("rename")),
+            ("where a linked file was put, from the kernel", told("link")),
+            ("where a link was made, from the kernel", told("symlink")),
+            ("where a deleted file was, from the kernel", told("unlink")),
+        ]);
+    }
     Ok(tried.into_iter().map(|(what, seen)| Tried { what, seen }).collect())
 }
 
@@ -217,6 +242,14 @@ fn opened(event: &Event, path: &str, write: bool) -> bool {
 fn removed(event: &Event, path: &str) -> bool {
     event.call.starts_with("unlink")
         && matches!(&event.action, Action::Path(call) if call.path == path)
+}
+
+/// Whether something was given a name. Without probes only the name is sure, as the way there is gone again.
+fn placed(event: &Event, call: &str, path: &Path, probes: bool) -> bool {
+    let Action::Path(told) = &event.action else { return false };
+    let second = Path::new(&told.second);
+    event.call.starts_with(call)
+        && (second == path || !probes && Some(second.as_os_str()) == path.file_name())
 }
 
 fn started(event: &Event) -> bool {

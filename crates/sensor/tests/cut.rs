@@ -5,16 +5,16 @@
 mod container;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use container::Container;
+use container::{Container, PATIENCE};
 use haechi_sensor::{Cut, CutError};
 
 /// Gives back what it gets.
 const ECHO: &str = "exec nc -ll -p 7000 -e cat";
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long nothing is waited for.
 const SHORT: Duration = Duration::from_millis(700);
 
 fn connect(container: &Container, timeout: Duration) -> std::io::Result<TcpStream> {
@@ -34,6 +34,15 @@ fn connect(container: &Container, timeout: Duration) -> std::io::Result<TcpStrea
     }
 }
 
+/// In a container: whether what is sent to this address comes back within this time.
+fn answers(container: &Container, address: Ipv4Addr, within: Duration) -> bool {
+    let talk = format!(
+        "echo hello | nc -w {} {address} 7000 | busybox grep hello",
+        within.as_secs().max(1)
+    );
+    container.status(&["sh", "-c", &talk]) == 0
+}
+
 /// Whether what is sent comes back in time.
 fn echoes(stream: &mut TcpStream, word: [u8; 4], timeout: Duration) -> bool {
     stream.set_read_timeout(Some(timeout)).unwrap();
@@ -48,16 +57,14 @@ fn one_container_is_cut_and_comes_back() {
     let mut standing = connect(&container, PATIENCE).unwrap();
     let mut of_other = connect(&other, PATIENCE).unwrap();
     assert!(echoes(&mut standing, *b"one\n", PATIENCE));
-    let to_other = format!("echo hello | nc -w 2 {} 7000 | busybox grep hello", other.address());
-    assert_eq!(container.status(&["sh", "-c", &to_other]), 0);
-    let own = "echo hello | nc -w 2 127.0.0.1 7000 | busybox grep hello";
-    assert_eq!(container.status(&["sh", "-c", own]), 0);
+    assert!(answers(&container, other.address(), PATIENCE));
+    assert!(answers(&container, Ipv4Addr::LOCALHOST, PATIENCE));
 
     let cut = Cut::cut(&container.group_folder()).unwrap();
     assert!(!echoes(&mut standing, *b"two\n", SHORT), "a connection that stands");
     assert!(connect(&container, SHORT).is_err(), "a new one from outside");
-    assert_ne!(container.status(&["sh", "-c", &to_other]), 0, "a new one from inside");
-    assert_ne!(container.status(&["sh", "-c", own]), 0, "loopback");
+    assert!(!answers(&container, other.address(), SHORT), "a new one from inside");
+    assert!(!answers(&container, Ipv4Addr::LOCALHOST, SHORT), "loopback");
     assert!(echoes(&mut of_other, *b"all\n", PATIENCE), "another container");
     assert!(connect(&other, PATIENCE).is_ok(), "another container, anew");
     let stopped = cut.stopped().unwrap();

@@ -5,10 +5,10 @@
 mod container;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
-use container::Container;
-use haechi_sensor::{Deny, DenyError, Tier};
+use container::{Container, PATIENCE};
+use haechi_sensor::{Deny, DenyError, Refusal, Tier};
 
 /// What a shell says of a program that it was not allowed to start.
 const REFUSED: i32 = 126;
@@ -44,6 +44,17 @@ fn only_refused_names_of_watched_containers_are_refused() {
     }
 }
 
+/// Waits for so many refusals; no more of them may come along.
+fn told(deny: &mut Deny, count: usize) -> Vec<Refusal> {
+    let end = Instant::now() + PATIENCE;
+    let mut told = Vec::new();
+    while told.len() < count && Instant::now() < end {
+        told.extend(deny.next(end.saturating_duration_since(Instant::now())).unwrap());
+    }
+    assert_eq!(told.len(), count, "{told:?}");
+    told
+}
+
 fn refuses(deny: &mut Deny, tier: Tier) {
     let watched = Container::start("exec sleep 300");
     let outside = Container::start("exec sleep 300");
@@ -62,25 +73,19 @@ fn refuses(deny: &mut Deny, tier: Tier) {
     assert_eq!(watched.status(&[OTHER]), RAN);
     assert_eq!(outside.status(&[UNWANTED]), RAN);
 
-    let mut told = Vec::new();
-    while told.len() < 3 {
-        let found = deny.next(Duration::from_secs(5)).unwrap();
-        assert!(!found.is_empty(), "{told:?}");
-        told.extend(found);
-    }
-    assert_eq!(told.len(), 3, "{told:?}");
-    for one in &told {
+    for one in &told(deny, 3) {
         assert_eq!((one.cgroup, one.tier), (group, tier));
         assert_eq!((one.name.as_str(), one.path.as_str()), ("haechi-unwanted", UNWANTED));
         assert!(one.pid > 0 && one.at_ns > 0);
     }
     assert_eq!(deny.counts().unwrap().refused, 3);
-    assert!(deny.next(Duration::from_millis(50)).unwrap().is_empty());
 
     deny.set_names(&[]).unwrap();
     assert_eq!(watched.status(&[UNWANTED]), RAN);
     deny.set_names_of(group, &names(&["haechi-other"])).unwrap();
     assert_eq!(watched.status(&["sh", "-c", OTHER]), REFUSED);
+    // The next that is told: nothing was in between.
+    assert!(told(deny, 1).iter().all(|one| one.path == OTHER));
     assert_eq!(watched.status(&[UNWANTED]), RAN);
     deny.set_names(&names(&["haechi-unwanted"])).unwrap();
     // As where no engine says where the file system is.
@@ -104,8 +109,7 @@ fn a_path_that_cannot_be_told_hides_nothing() {
     deny.watch(container.group(), Some(&container.merged())).unwrap();
     deny.set_names(&names(&["haechi-unwanted"])).unwrap();
     assert_eq!(container.status(&["sh", "-c", DEEP]), REFUSED);
-    let told = deny.next(Duration::from_secs(5)).unwrap();
-    assert_eq!(told.len(), 1, "{told:?}");
+    let told = told(&mut deny, 1);
     let name = if deny.tier() == Tier::Fanotify { "" } else { "haechi-unwanted" };
     assert_eq!(told[0].name, name, "the path is as long as it should be");
 }

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use haechi_sensor::{Options, Record, Sensor, selftest};
 
+/// What has not come by then never comes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 #[test]
 fn every_hook_tells_what_it_should() {
     let unseen: Vec<_> = selftest()
@@ -25,7 +28,7 @@ fn this_kernel_lacks_nothing_and_a_container_that_was_there_is_known() {
     std::fs::create_dir(&group).unwrap();
     let mut found = None;
     let (mut sensor, abilities) = Sensor::load(&Options::default()).unwrap();
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + PATIENCE;
     while found.is_none() && Instant::now() < end {
         sensor
             .next_batch(Duration::from_millis(100), &mut |record| {
@@ -39,6 +42,11 @@ fn this_kernel_lacks_nothing_and_a_container_that_was_there_is_known() {
     }
     std::fs::remove_dir(&group).unwrap();
     assert_eq!(found, Some((format!("/{id}"), None)));
-    let missing: Vec<_> = abilities.into_iter().filter(|one| one.missing.is_some()).collect();
+    // Probes are an option of the kernel; without them paths are looked up after a call.
+    let probes = std::path::Path::new("/sys/bus/event_source/devices/kprobe").exists();
+    let missing: Vec<_> = abilities
+        .into_iter()
+        .filter(|one| one.missing.is_some() && (probes || !one.name.starts_with("security_")))
+        .collect();
     assert_eq!(missing, []);
 }

@@ -1,4 +1,4 @@
-//! What was done through the engine, for how long containers were watched, and forgetting what the monitor kept.
+//! What was done through the engine, and for how long containers were watched.
 //!
 //! Activity that is told twice (events replayed after a restart) is kept once.
 
@@ -13,8 +13,6 @@ use crate::page::{Question, Table, body, moment, nanoseconds};
 const TABLE: Table = Table { name: "activity", container: "thing", what: "activity" };
 /// Rows written by one statement: 8 values each, and SQLite takes at most 32,766 values.
 const ROWS_AT_ONCE: usize = 1000;
-/// Rows forgotten in one transaction: short enough that alerts need not wait.
-const FORGET_AT_ONCE: i64 = 5000;
 
 /// Which activity; each field that is set makes it less.
 #[derive(Debug, Clone, Default)]
@@ -117,7 +115,8 @@ impl Store {
         Ok(last.map(moment))
     }
 
-    /// Sets the present stretch of each watched container.
+    /// Sets stretches in which containers were watched. One of the same container and beginning is replaced; that activity
+    /// was missed in it stays known.
     ///
     /// # Errors
     /// It could not be written.
@@ -142,16 +141,16 @@ impl Store {
                     .push_bind(watch.activity_missed);
             });
             insert.push(
-                " ON CONFLICT (container) DO UPDATE SET since = excluded.since,
+                " ON CONFLICT (container, since) DO UPDATE SET
                   from_start = excluded.from_start, until = excluded.until, lost = excluded.lost,
-                  activity_missed = excluded.activity_missed",
+                  activity_missed = max(activity_missed, excluded.activity_missed)",
             );
             insert.build().execute(&mut *writing.all).await.map_err(failed)?;
         }
         writing.commit().await.map_err(failed)
     }
 
-    /// The last known stretch of each of these containers, by id; those never watched are left out.
+    /// The stretches in which these containers were watched, by id and then by time; those never watched are left out.
     ///
     /// # Errors
     /// The database cannot be read or is damaged.
@@ -166,7 +165,7 @@ impl Store {
             for id in ids {
                 list.push_bind(id.as_ref());
             }
-            select.push(") ORDER BY container");
+            select.push(") ORDER BY container, since");
             let rows: Vec<WatchRow> = select
                 .build_query_as()
                 .fetch_all(&self.pool)
@@ -182,42 +181,5 @@ impl Store {
             }));
         }
         Ok(found)
-    }
-
-    /// Forgets what the monitor kept before a moment, and says how many rows. Open actions stay. Done in short steps,
-    /// so that a monitor that keeps alerts meanwhile need not wait.
-    ///
-    /// # Errors
-    /// It could not be written; what was forgotten until then is forgotten.
-    pub async fn prune_monitor(&self, older_than: Timestamp) -> Result<u64, StoreError> {
-        const STEPS: [&str; 4] = [
-            "DELETE FROM action WHERE id IN
-                 (SELECT id FROM action WHERE at < ? AND open = 0 ORDER BY at LIMIT ?)",
-            "DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE at < ? ORDER BY at LIMIT ?)",
-            "DELETE FROM activity WHERE id IN
-                 (SELECT id FROM activity WHERE at < ? ORDER BY at LIMIT ?)",
-            "DELETE FROM watch WHERE container IN (SELECT container FROM watch WHERE until < ? LIMIT ?)",
-        ];
-        let doing = "forgetting what the monitor kept";
-        let failed = self.failed(doing);
-        let mut all = 0;
-        for step in STEPS {
-            loop {
-                let mut writing = self.begin(doing).await?;
-                let done = sqlx::query(step)
-                    .bind(nanoseconds(older_than))
-                    .bind(FORGET_AT_ONCE)
-                    .execute(&mut *writing.all)
-                    .await
-                    .map_err(failed)?
-                    .rows_affected();
-                writing.commit().await.map_err(failed)?;
-                all += done;
-                if done < FORGET_AT_ONCE.unsigned_abs() {
-                    break;
-                }
-            }
-        }
-        Ok(all)
     }
 }

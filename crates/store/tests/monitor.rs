@@ -6,7 +6,7 @@ use haechi_core::activity::{Activity, ExecCall, Watch};
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Priority};
 use haechi_core::event::{self, Event};
 use haechi_core::response::{ACTION_SCHEMA, Action, Outcome, Response, Speed, Withheld};
-use haechi_store::{ActionFilter, ActivityFilter, AlertFilter, AlertId, StoreError};
+use haechi_store::{ActionFilter, ActivityFilter, AlertFilter, AlertId, Forget, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 const WEB: &str = "aaaaaaaaaaaa0000000000000000000000000000000000000000000000000000";
@@ -15,6 +15,11 @@ const DB: &str = "bbbbbbbbbbbb00000000000000000000000000000000000000000000000000
 #[expect(clippy::unwrap_used, reason = "a helper of tests, where a failure may stop at once")]
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+/// All that is older, as if no container were left.
+fn before(older_than: Timestamp) -> Forget {
+    Forget { older_than, present: Some(Vec::new()), ..Forget::default() }
 }
 
 fn container(id: &str, name: &str) -> AlertContainer {
@@ -174,7 +179,7 @@ async fn what_lasts_is_open_until_it_is_ended() {
     let store = common::store(dir.path()).await;
     assert_eq!(store.open_actions().await.unwrap(), [(number, pause.clone())]);
     // Open ones are never forgotten, whatever their age.
-    store.prune_monitor(at(1000)).await.unwrap();
+    store.prune_monitor(&before(at(1000))).await.unwrap();
     assert_eq!(store.open_actions().await.unwrap(), [(number, pause.clone())]);
     pause.outcome = Outcome::Ended;
     store.set_action(number, &pause).await.unwrap();
@@ -187,7 +192,7 @@ async fn what_lasts_is_open_until_it_is_ended() {
         ..ActionFilter::default()
     };
     assert_eq!(store.actions(&filter).await.unwrap(), [(number, pause.clone())]);
-    store.prune_monitor(at(1000)).await.unwrap();
+    store.prune_monitor(&before(at(1000))).await.unwrap();
     assert!(store.actions(&filter).await.unwrap().is_empty());
     let gone = store.set_action(number, &pause).await;
     assert!(matches!(gone, Err(StoreError::NoRow { what: "action", .. })));
@@ -235,7 +240,7 @@ async fn a_stretch_is_replaced_by_the_present_one() {
     watch.lost = i64::MAX.unsigned_abs();
     assert_eq!(store.watches(&[DB, "unknown", WEB]).await.unwrap(), [watch.clone(), other]);
     assert!(store.watches::<&str>(&[]).await.unwrap().is_empty());
-    assert_eq!(store.prune_monitor(at(15)).await.unwrap(), 1);
+    assert_eq!(store.prune_monitor(&before(at(15))).await.unwrap(), 1);
     assert_eq!(store.watches(&[DB, WEB]).await.unwrap(), [watch]);
 }
 
@@ -247,7 +252,7 @@ async fn only_what_is_old_is_forgotten_also_when_it_is_much() {
     let ids = store.add_alerts(&many).await.unwrap();
     store.add_action(Some(ids[0]), &action(5990, Response::Kill, Outcome::Done)).await.unwrap();
     store.add_activity(&[exec(1, "one", None), exec(5995, "two", None)]).await.unwrap();
-    assert_eq!(store.prune_monitor(at(5990)).await.unwrap(), 5991);
+    assert_eq!(store.prune_monitor(&before(at(5990))).await.unwrap(), 5991);
     assert_eq!(store.alerts(&all()).await.unwrap().len(), 10);
     let check = AlertFilter { check: Some("no-ssh".into()), ..all() };
     assert_eq!(store.alerts(&check).await.unwrap().len(), 10);
@@ -255,4 +260,80 @@ async fn only_what_is_old_is_forgotten_also_when_it_is_much() {
     let filter = ActionFilter { limit: 9, ..ActionFilter::default() };
     assert_eq!(store.actions(&filter).await.unwrap().len(), 1);
     store.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_verification_needs_of_containers_that_exist_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let mut alerts = Vec::new();
+    for n in 0..5 {
+        alerts.push(alert(n, "Ssh", WEB, "web", &["no-ssh"]));
+        alerts.push(alert(n, "Shell", WEB, "web", &[]));
+        alerts.push(alert(n, "Ssh", DB, "db", &["no-ssh"]));
+    }
+    store.add_alerts(&alerts).await.unwrap();
+    let user = |second: i64, id: &str, user: &str, privileged| {
+        let mut one = exec(second, id, Some(privileged));
+        if let Some(call) = &mut one.exec {
+            call.user = user.into();
+        }
+        one
+    };
+    let calls = [
+        user(0, "harmless", "app", false),
+        user(0, "own", "", false),
+        user(0, "privileged", "app", true),
+        user(0, "root", "root:x", false),
+        user(0, "zero", "+0", false),
+        exec(0, "untold", None),
+        Activity { exec: None, action: "start".into(), ..exec(0, "", None) },
+        Activity { id: DB.into(), ..user(0, "other", "root", true) },
+    ];
+    store.add_activity(&calls).await.unwrap();
+    let watch = |id: &str, since: i64, lost: u64| Watch {
+        container: id.into(),
+        since: at(since),
+        from_start: true,
+        until: at(since + 1),
+        lost,
+        activity_missed: false,
+    };
+    let watches = [watch(WEB, 0, 0), watch(WEB, 2, 3), watch(WEB, 4, 0), watch(DB, 0, 5)];
+    store.watched(&watches).await.unwrap();
+
+    let forget = |present| Forget { older_than: at(1000), present, ..Forget::default() };
+    // Of WEB: 4 + 4 alerts, 3 calls and one stretch; of DB, which is gone, everything.
+    let gone = store.prune_monitor(&forget(Some(vec![WEB.into()]))).await.unwrap();
+    assert_eq!(gone, (4 + 4 + 3 + 1) + (5 + 1 + 1));
+    let left = store.newest_alerts(WEB, at(0), 9).await.unwrap();
+    let left: Vec<_> = left.iter().map(|one| (&*one.newest.rule, one.newest.at)).collect();
+    assert_eq!(left, [("Ssh", at(4)), ("Shell", at(4))]);
+    let filter = ActivityFilter { limit: 99, ..ActivityFilter::default() };
+    let calls = store.activity(&filter).await.unwrap();
+    let mut ids: Vec<_> = calls.into_iter().map(|(_, one)| one.exec.unwrap().id).collect();
+    ids.sort();
+    assert_eq!(ids, ["privileged", "root", "untold", "zero"]);
+    assert_eq!(store.watches(&[WEB, DB]).await.unwrap(), [watch(WEB, 2, 3), watch(WEB, 4, 0)]);
+    // Which containers exist is not known: nothing that may be needed goes.
+    assert_eq!(store.prune_monitor(&forget(None)).await.unwrap(), 0);
+    assert_eq!(store.prune_monitor(&forget(Some(Vec::new()))).await.unwrap(), 2 + 4 + 2);
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_forgotten_also_when_it_is_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let many: Vec<Alert> = (0..50).map(|n| alert(n, "Shell", WEB, "web", &[])).collect();
+    store.add_alerts(&many).await.unwrap();
+    let rare = alert(1, "Ssh", WEB, "web", &["no-ssh"]);
+    store.add_alerts(&[rare]).await.unwrap();
+    let calls: Vec<Activity> = (0..30).map(|n| exec(n, &n.to_string(), Some(false))).collect();
+    store.add_activity(&calls).await.unwrap();
+    let present = Some(vec![WEB.to_owned()]);
+    let forget = Forget { older_than: at(-1), rows: 20, present };
+    assert_eq!(store.prune_monitor(&forget).await.unwrap(), 30 + 10);
+    let left = store.alerts(&all()).await.unwrap();
+    assert_eq!((left.len(), left.last().unwrap().1.rule.as_str()), (21, "Ssh"));
+    assert_eq!(store.prune_monitor(&forget).await.unwrap(), 0);
 }

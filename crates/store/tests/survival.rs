@@ -25,11 +25,6 @@ fn start(dir: &Path, count: &str, findings: &str) -> Child {
     command.spawn().unwrap()
 }
 
-fn acknowledged(child: &mut Child) -> BTreeSet<i64> {
-    let out = BufReader::new(child.stdout.take().unwrap());
-    out.lines().map(|line| line.unwrap().parse().unwrap()).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn many_tasks_write_at_once() {
     let root = tempfile::tempdir().unwrap();
@@ -98,13 +93,15 @@ async fn a_cancelled_record_leaves_nothing() {
     store.check().await.unwrap();
 }
 
-/// Kills a writer after `wait` and says what it had acknowledged.
-fn kill_after(dir: &Path, wait: Duration) -> BTreeSet<i64> {
+/// Kills a writer this long after its start, or after what it acknowledges first; says what it had acknowledged.
+fn kill_after(dir: &Path, writing: bool, wait: Duration) -> BTreeSet<i64> {
     let mut child = start(dir, "1000000", "1500");
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = if writing { out.next() } else { None };
     std::thread::sleep(wait);
     child.kill().unwrap(); // SIGKILL
     child.wait().unwrap();
-    acknowledged(&mut child)
+    first.into_iter().chain(out).map(|line| line.unwrap().parse().unwrap()).collect()
 }
 
 /// Something that differs from run to run.
@@ -119,8 +116,9 @@ async fn killed_writers_lose_nothing_and_leave_no_halves() {
     let dir = root.path().join("data");
     let mut acknowledged = BTreeSet::new();
     for round in 0..20 {
-        let wait = Duration::from_micros(30_000 + round * 9_000 + jitter() % 60_000);
-        acknowledged.extend(kill_after(&dir, wait));
+        // While it begins, or while it writes.
+        let wait = Duration::from_micros(round * 5_000 + jitter() % 60_000);
+        acknowledged.extend(kill_after(&dir, round % 4 != 0, wait));
         let store = store(root.path()).await;
         store.check().await.unwrap_or_else(|error| panic!("round {round}: {error}"));
         let mut recorded = BTreeSet::new();
@@ -134,21 +132,19 @@ async fn killed_writers_lose_nothing_and_leave_no_halves() {
         }
         store.close().await;
     }
-    assert!(acknowledged.len() > 20, "too slow to test: {} recorded", acknowledged.len());
+    assert!(acknowledged.len() >= 15, "{acknowledged:?}");
 }
 
 #[tokio::test]
 async fn killed_while_the_directory_is_made() {
-    let begin = Instant::now();
     for round in 0..20 {
         let root = tempfile::tempdir().unwrap();
         let wait = Duration::from_micros(round * 1_500 + jitter() % 3_000);
-        let acknowledged = kill_after(&root.path().join("data"), wait);
+        let acknowledged = kill_after(&root.path().join("data"), false, wait);
         let store = store(root.path()).await;
         store.check().await.unwrap();
         assert!(store.history(None, u32::MAX).await.unwrap().len() >= acknowledged.len());
     }
-    assert!(begin.elapsed() < Duration::from_secs(60));
 }
 
 /// Needs root and mount namespaces: the full disk is a small memory file system of its own.

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::engine;
 use crate::needs::{self, For};
-use crate::run::{docker, say};
+use crate::run::{PATIENCE, docker, say};
 pub use docs::{table, write as write_docs};
 use spec::{Container, Made, Spec, State};
 
@@ -23,7 +23,6 @@ use spec::{Container, Made, Spec, State};
 const LABEL: &str = "haechi.lab=1";
 /// The label with the text of the lab that an object comes from.
 const SPEC: &str = "haechi.lab.spec";
-const HEALTH_MAX: Duration = Duration::from_secs(30);
 
 /// Makes what is missing, and anew what is of another lab.
 pub fn up() -> Result<()> {
@@ -219,8 +218,8 @@ fn settle() -> Result<()> {
         if starting.is_empty() {
             return Ok(());
         }
-        if begin.elapsed() > HEALTH_MAX {
-            bail!("the health of {starting} is not known after {} s", HEALTH_MAX.as_secs());
+        if begin.elapsed() > PATIENCE {
+            bail!("the health of {starting} is not known after {} s", PATIENCE.as_secs());
         }
         sleep(Duration::from_millis(200));
     }

@@ -50,11 +50,14 @@ facts! {
         /// Commands run in it through the engine since it was started, as observed, without those of its own health check;
         /// absent until the monitor watches. A gap says why there may have been more.
         pub execs: Vec<Exec>,
-        /// What the monitor's rules said of it since it was started: the newest alert of each rule, those that are evidence
+        /// What the monitor's rules said of it since it was made: the newest alert of each rule, those that are evidence
         /// for a check first; absent until the monitor watches. A gap says why there may have been more.
         pub alerts: Vec<ContainerAlert>,
-        /// Kernel events of it that the monitor lost since it was started; absent until the monitor watches.
+        /// Kernel events of it that the monitor lost, and alerts that it could not keep, since it was made; absent until the
+        /// monitor watches.
         pub lost: i64,
+        /// When the monitor watched it since it was made, by time, the last 100 times; absent until the monitor watches.
+        pub watches: Vec<ContainerWatch>,
         /// Digest that `image_ref` has in its registry today; absent until the registry was asked.
         pub registry_digest: String,
         /// Whether it is a task of a service of the swarm that the engine is active in.
@@ -89,6 +92,18 @@ facts! {
         pub checks: Vec<String>,
         /// How many alerts of the rule there were.
         pub count: i64,
+    }
+
+    /// A stretch of time in which the monitor watched a container without a break.
+    pub struct ContainerWatch {
+        /// Since when (RFC 3339).
+        pub since: String,
+        /// Until when it is certain (RFC 3339).
+        pub until: String,
+        /// Whether that is since the container was started.
+        pub from_start: bool,
+        /// Kernel events that were lost, and alerts that could not be kept.
+        pub lost: i64,
     }
 
     /// State of a container.

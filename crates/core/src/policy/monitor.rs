@@ -23,6 +23,11 @@ section! {
         pub resume_minutes: i64 = 0,
         /// Hours that a container that ran before the monitor must be watched, until nothing seen counts as nothing done.
         pub observed_hours_min: i64 = 24,
+        /// Days for which alerts, actions and activity are kept; 0 means for ever. What a verification needs of containers
+        /// that exist stays.
+        pub keep_days: i64 = 90,
+        /// Most alerts, actions and rows of activity, each, that are kept; the oldest go first; 0 means any number.
+        pub keep_rows: i64 = 200_000,
         /// Names of programs that no container may start, wherever they lie.
         pub denied_programs: Vec<String> = Vec::new(),
         /// Which alerts are answered how; the first line that fits an alert counts.
@@ -71,6 +76,11 @@ impl MonitorPolicy {
             if line.rule == "*" && line.tag.is_none() && line.priority.is_none() {
                 let why = "needs a rule, a tag or a priority: this one answers every alert";
                 found.push((format!("monitor.responses[{at}]"), why.to_owned()));
+            }
+        }
+        for (key, value) in [("keep_days", self.keep_days), ("keep_rows", self.keep_rows)] {
+            if value < 0 {
+                found.push((format!("monitor.{key}"), "must not be below 0".to_owned()));
             }
         }
         for name in &self.denied_programs {

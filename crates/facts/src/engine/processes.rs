@@ -141,7 +141,7 @@ impl<'a> Groups<'a> {
             }
             Err(_) => return Ok(None),
         };
-        let identity = match self.programs.identify(&path("exe")) {
+        let identity = match self.programs.of(&self.root.proc(&entry.pid.to_string())) {
             Ok(Some(identity)) => identity,
             Ok(None) => return Ok(None),
             Err((cause, detail)) => return Err((cause, format!("{program}: {detail}"))),

@@ -175,3 +175,35 @@ fn in_one_that_never_ran_nothing_happened_and_an_ended_one_needs_nobody_any_more
     fill(&mut unknown, &record, at(NOW), SignedDuration::from_hours(24));
     assert_eq!(unknown.execs.unwrap().len(), 1);
 }
+
+#[test]
+fn what_was_seen_and_lost_before_it_was_started_again_is_not_forgotten() {
+    let mut container = container();
+    container.created_at = Some(at(NOW - 9 * HOUR).to_string());
+    let since = Life::of(&container).alerts_since(&container);
+    assert_eq!(since, Some(at(NOW - 9 * HOUR - 10)));
+    let before = Watch { since: at(NOW - 8 * HOUR), until: at(NOW - 7 * HOUR), lost: 2, ..watch() };
+    let other_life = Watch { since: at(0), until: at(60), lost: 70, ..watch() };
+    let first = Watch { until: at(NOW - 900), lost: 1, ..watch() };
+    let again = Watch { since: at(NOW - 600), from_start: false, ..watch() };
+    let record = Record {
+        watch: Some(again.clone()),
+        earlier: vec![other_life, before, first],
+        ..Record::default()
+    };
+    let gaps = fill(&mut container, &record, at(NOW), SignedDuration::from_hours(24));
+    assert_eq!(container.lost, Some(3));
+    let watches = container.watches.clone().unwrap();
+    assert_eq!(watches.len(), 3);
+    assert_eq!(watches[2].since, Some(again.since.to_string()));
+    let detail = |fact: &str| gaps.iter().find(|gap| gap.fact == fact).unwrap().detail.clone();
+    for said in [at(NOW - 8 * HOUR), at(NOW - 7 * HOUR), at(NOW - 900), again.since, again.until] {
+        assert!(detail("alerts").contains(&said.to_string()), "{}", detail("alerts"));
+        assert!(detail("execs").contains(&said.to_string()), "{}", detail("execs"));
+    }
+    // The monitor is gone since: what it lost is still lost.
+    let record = Record { watch: None, earlier: record.earlier, ..Record::default() };
+    container.watches = None;
+    let gaps = fill(&mut container, &record, at(NOW), SignedDuration::ZERO);
+    assert!(gaps.iter().any(|gap| gap.fact == "alerts"), "{gaps:?}");
+}

@@ -17,7 +17,7 @@ pub struct Recorded {
     /// Before then, written the same way
     #[arg(long, env = "HAECHI_UNTIL", value_name = "TIME", value_parser = moment)]
     pub until: Option<Timestamp>,
-    /// Only of this container: name, id, or the beginning of its id (12 characters or more)
+    /// Only of this container: name, pattern of names with `*` and `?`, id, or the beginning of its id (12 characters or more)
     #[arg(long, env = "HAECHI_CONTAINER", value_name = "NAME")]
     pub container: Option<String>,
     /// Most to show, the newest; 0 shows all
@@ -43,7 +43,7 @@ pub enum RecordFormat {
 pub struct Alerts {
     #[command(flatten)]
     pub which: Recorded,
-    /// Only of this rule
+    /// Only of this rule, or of those that a pattern with `*` and `?` fits
     #[arg(long, env = "HAECHI_RULE", value_name = "NAME")]
     pub rule: Option<String>,
     /// Only as urgent as this, or more
@@ -58,7 +58,7 @@ pub struct Alerts {
 pub struct Actions {
     #[command(flatten)]
     pub which: Recorded,
-    /// Only those that answer this rule
+    /// Only those that answer this rule, or those that a pattern with `*` and `?` fits
     #[arg(long, env = "HAECHI_RULE", value_name = "NAME")]
     pub rule: Option<String>,
     /// Only of this kind

@@ -8,19 +8,19 @@ use haechi_outputs::SyslogAddress;
 
 #[derive(Debug, Clone, Args)]
 pub struct Monitor {
-    /// More rules: a file or a folder of them, in Falco's rule language (may be repeated)
+    /// More rules: a file, or a folder with those within it, in Falco's rule language (may be repeated)
     #[arg(long, env = "HAECHI_RULES", value_name = "PATH", value_delimiter = ',')]
     pub rules: Vec<PathBuf>,
     /// Only the rules given, without Haechi's own and those of /etc/haechi/rules.d
     #[arg(long, env = "HAECHI_ONLY_RULES", requires = "rules")]
     pub only_rules: bool,
-    /// List the rules, which of them run and what the others lack, and end
+    /// List the rules with their tags and places, which of them run and what the others lack, and end
     #[arg(long)]
     pub list_rules: bool,
     /// Answer alerts as the policy says ([monitor] responses); without it they are only told
     #[arg(long, env = "HAECHI_RESPOND")]
     pub respond: bool,
-    /// Only say how alerts would be answered
+    /// Only say how alerts would be answered, and what would be refused
     #[arg(long, env = "HAECHI_DRY_RUN", requires = "respond")]
     pub dry_run: bool,
     /// Watch by /proc and the process connector, as where the kernel takes no BPF programs
@@ -44,7 +44,7 @@ pub struct Monitor {
     /// Format on stdout
     #[arg(long, env = "HAECHI_FORMAT", value_enum, default_value = "text")]
     pub format: AlertFormat,
-    /// Also every event, not only alerts (JSON only)
+    /// Also every event, not only alerts
     #[arg(long, env = "HAECHI_EVENTS")]
     pub events: bool,
     /// End after so many seconds [default: when interrupted]

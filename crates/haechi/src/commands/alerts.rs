@@ -4,15 +4,16 @@
 
 use std::fmt::Display;
 
-use haechi_core::activity::Activity;
+use haechi_core::activity::{ACTIVITY_SCHEMA, Activity};
 use haechi_core::alert::Alert;
+use haechi_core::policy::matches_pattern;
 use haechi_core::response::{Action, Outcome};
 use haechi_core::text::visible;
-use haechi_store::{ActionFilter, ActivityFilter, AlertFilter};
+use haechi_store::{ActionFilter, ActivityFilter, AlertFilter, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::store_failure;
+use super::{lines, store_failure};
 use crate::args::{self, RecordFormat, Recorded};
 use crate::setting::Setting;
 use crate::{exit, output};
@@ -24,146 +25,185 @@ const PAGE: u32 = 500;
 #[derive(Serialize)]
 struct Numbered<'a, T> {
     number: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<&'static str>,
     #[serde(flatten)]
     row: &'a T,
 }
 
 /// What can be written in all formats.
 trait Shown: Serialize {
+    /// Name of the format, if it does not say it itself.
+    const SCHEMA: Option<&'static str> = None;
+    /// Key of the sentence that there is none.
+    const NONE: &'static str;
     /// Names of the columns for spreadsheets.
     const COLUMNS: &'static [&'static str];
     /// The columns.
     fn columns(&self) -> Vec<String>;
     /// One line for people.
-    fn line(&self) -> String;
+    fn line(&self, setting: &Setting) -> String;
 }
 
-/// Writes pages as they come, and knows when it is enough.
-struct Writer<'a> {
-    which: &'a Recorded,
-    shown: u64,
+/// A filter for names: one, or all that a pattern with `*` and `?` fits.
+struct Named(Option<String>);
+
+impl Named {
+    fn is_pattern(&self) -> bool {
+        self.0.as_ref().is_some_and(|name| name.contains(['*', '?']))
+    }
+
+    /// The one name: the store finds it by its index.
+    fn one(&self) -> Option<String> {
+        self.0.clone().filter(|_| !self.is_pattern())
+    }
+
+    /// Whether a name fits; the store has looked for a single one already.
+    fn fits(&self, name: &str) -> bool {
+        self.0.as_ref().filter(|_| self.is_pattern()).is_none_or(|all| matches_pattern(all, name))
+    }
 }
 
-impl<'a> Writer<'a> {
-    fn new(which: &'a Recorded) -> Self {
-        Self { which, shown: 0 }
-    }
-
-    /// How many rows to ask for next; 0 if it is enough.
-    fn next(&self) -> u32 {
-        if self.which.limit == 0 {
-            return PAGE;
+/// Writes what is asked for, page by page; `newest` is when the newest of all records is of.
+async fn list<I: Copy + Into<i64>, T: Shown>(
+    which: &Recorded,
+    setting: &Setting,
+    wanted: impl Fn(&T) -> bool,
+    mut page: impl AsyncFnMut(Option<I>) -> Result<Vec<(I, T)>, StoreError>,
+    newest: impl AsyncFnOnce() -> Result<Option<Timestamp>, StoreError>,
+) -> anyhow::Result<u8> {
+    let limit = if which.limit == 0 { u64::MAX } else { which.limit };
+    let (mut shown, mut last) = (0, None);
+    while shown < limit {
+        let mut rows = page(last).await.map_err(store_failure)?;
+        let is_full = u32::try_from(rows.len()) == Ok(PAGE);
+        last = rows.last().map(|(id, _)| *id);
+        rows.retain(|(_, row)| wanted(row));
+        rows.truncate(usize::try_from(limit - shown).unwrap_or(usize::MAX));
+        write(&rows, which.format, shown == 0, setting)?;
+        shown += rows.len() as u64;
+        if !is_full {
+            break;
         }
-        u32::try_from(self.which.limit.saturating_sub(self.shown)).unwrap_or(PAGE).min(PAGE)
     }
-
-    /// Writes a page; whether there may be another one.
-    fn page<I: Copy + Into<i64>, T: Shown>(
-        &mut self,
-        rows: &[(I, T)],
-        asked: u32,
-    ) -> anyhow::Result<bool> {
-        let is_first = self.shown == 0;
-        output::stdout(|out| match self.which.format {
-            RecordFormat::Text => {
-                rows.iter().try_for_each(|(_, row)| Ok(writeln!(out, "{}", visible(&row.line()))?))
-            }
-            RecordFormat::Json => rows.iter().try_for_each(|(id, row)| {
-                serde_json::to_writer(&mut *out, &Numbered { number: (*id).into(), row })?;
-                Ok(writeln!(out)?)
-            }),
-            RecordFormat::Csv => {
-                let mut sheet = csv::Writer::from_writer(out);
-                if is_first {
-                    sheet.write_record(["number"].iter().chain(T::COLUMNS))?;
-                }
-                for (id, row) in rows {
-                    let cells = row.columns();
-                    let cells = cells.iter().map(|cell| harmless(cell));
-                    sheet.write_record(std::iter::once((*id).into().to_string()).chain(cells))?;
-                }
-                Ok(sheet.flush()?)
-            }
-        })?;
-        self.shown += rows.len() as u64;
-        Ok(u32::try_from(rows.len()) == Ok(asked))
-    }
-
-    fn end(self, setting: &Setting, none: &str) -> u8 {
-        if self.shown == 0 && self.which.format == RecordFormat::Text {
-            setting.note(none, &[]);
+    if shown == 0 {
+        match newest().await.map_err(store_failure)? {
+            Some(at) => setting.note("record-none", &[("newest", &second(at).to_string())]),
+            None => setting.note(T::NONE, &[]),
         }
-        exit::CLEAN
     }
+    Ok(exit::CLEAN)
+}
+
+fn write<I: Copy + Into<i64>, T: Shown>(
+    rows: &[(I, T)],
+    format: RecordFormat,
+    is_first: bool,
+    setting: &Setting,
+) -> anyhow::Result<()> {
+    output::stdout(|out| match format {
+        RecordFormat::Text => rows
+            .iter()
+            .try_for_each(|(_, row)| Ok(writeln!(out, "{}", visible(&row.line(setting)))?)),
+        RecordFormat::Json => rows.iter().try_for_each(|(id, row)| {
+            let line = Numbered { number: (*id).into(), schema: T::SCHEMA, row };
+            serde_json::to_writer(&mut *out, &line)?;
+            Ok(writeln!(out)?)
+        }),
+        RecordFormat::Csv => {
+            let mut sheet = csv::Writer::from_writer(out);
+            if is_first {
+                sheet.write_record(["number"].iter().chain(T::COLUMNS))?;
+            }
+            for (id, row) in rows {
+                let cells = row.columns();
+                let cells = cells.iter().map(|cell| harmless(cell));
+                sheet.write_record(std::iter::once((*id).into().to_string()).chain(cells))?;
+            }
+            Ok(sheet.flush()?)
+        }
+    })
 }
 
 pub async fn alerts(args: &args::Alerts, setting: &Setting) -> anyhow::Result<u8> {
     let store = super::store(setting).await?;
     let which = &args.which;
+    let (container, rule) = (Named(which.container.clone()), Named(args.rule.clone()));
     let mut filter = AlertFilter {
         since: which.since,
         until: which.until,
-        container: which.container.clone(),
-        rule: args.rule.clone(),
+        container: container.one(),
+        rule: rule.one(),
         priority_at_least: args.priority,
         check: args.check.clone(),
+        limit: PAGE,
         ..AlertFilter::default()
     };
-    let mut writer = Writer::new(which);
-    loop {
-        filter.limit = writer.next();
-        let rows = store.alerts(&filter).await.map_err(store_failure)?;
-        filter.before_id = rows.last().map(|(id, _)| *id);
-        if !writer.page(&rows, filter.limit)? || writer.next() == 0 {
-            return Ok(writer.end(setting, "alerts-none"));
-        }
-    }
+    let wanted =
+        |alert: &Alert| container.fits(lines::name(&alert.container)) && rule.fits(&alert.rule);
+    let page = async |last| {
+        filter.before_id = last;
+        store.alerts(&filter).await
+    };
+    let newest = async || {
+        let any = store.alerts(&AlertFilter { limit: 1, ..AlertFilter::default() }).await?;
+        Ok(any.first().map(|(_, alert)| alert.at))
+    };
+    list(which, setting, wanted, page, newest).await
 }
 
 pub async fn actions(args: &args::Actions, setting: &Setting) -> anyhow::Result<u8> {
     let store = super::store(setting).await?;
     let which = &args.which;
+    let (container, rule) = (Named(which.container.clone()), Named(args.rule.clone()));
     let mut filter = ActionFilter {
         since: which.since,
         until: which.until,
-        container: which.container.clone(),
-        rule: args.rule.clone(),
+        container: container.one(),
+        rule: rule.one(),
         response: args.response,
+        limit: PAGE,
         ..ActionFilter::default()
     };
-    let mut writer = Writer::new(which);
-    loop {
-        filter.limit = writer.next();
-        let rows = store.actions(&filter).await.map_err(store_failure)?;
-        filter.before_id = rows.last().map(|(id, _)| *id);
-        if !writer.page(&rows, filter.limit)? || writer.next() == 0 {
-            return Ok(writer.end(setting, "actions-none"));
-        }
-    }
+    let wanted =
+        |action: &Action| container.fits(lines::name(&action.container)) && rule.fits(&action.rule);
+    let page = async |last| {
+        filter.before_id = last;
+        store.actions(&filter).await
+    };
+    let newest = async || {
+        let any = store.actions(&ActionFilter { limit: 1, ..ActionFilter::default() }).await?;
+        Ok(any.first().map(|(_, action)| action.at))
+    };
+    list(which, setting, wanted, page, newest).await
 }
 
 pub async fn activity(args: &args::Activity, setting: &Setting) -> anyhow::Result<u8> {
     let store = super::store(setting).await?;
     let which = &args.which;
+    let container = Named(which.container.clone());
     let mut filter = ActivityFilter {
         since: which.since,
         until: which.until,
-        container: which.container.clone(),
+        container: container.one(),
         action: args.action.clone(),
+        limit: PAGE,
         ..ActivityFilter::default()
     };
-    let mut writer = Writer::new(which);
-    loop {
-        filter.limit = writer.next();
-        let rows = store.activity(&filter).await.map_err(store_failure)?;
-        filter.before_id = rows.last().map(|(id, _)| *id);
-        if !writer.page(&rows, filter.limit)? || writer.next() == 0 {
-            return Ok(writer.end(setting, "activity-none"));
-        }
-    }
+    let wanted = |one: &Activity| container.fits(lines::short(&one.name, &one.id));
+    let page = async |last| {
+        filter.before_id = last;
+        store.activity(&filter).await
+    };
+    let newest = async || {
+        let any = store.activity(&ActivityFilter { limit: 1, ..ActivityFilter::default() }).await?;
+        Ok(any.first().map(|(_, one)| one.at))
+    };
+    list(which, setting, wanted, page, newest).await
 }
 
 impl Shown for Alert {
+    const NONE: &'static str = "alerts-none";
     const COLUMNS: &'static [&'static str] = &[
         "at",
         "priority",
@@ -193,14 +233,13 @@ impl Shown for Alert {
         std::iter::once(self.at.to_string()).chain(texts.map(str::to_owned)).collect()
     }
 
-    fn line(&self) -> String {
-        let (at, priority) = (second(self.at), self.priority.name());
-        let name = named(&self.container.name, &self.container.id);
-        format!("{at}  {priority:<13}  {name}  {}: {}", self.rule, self.text)
+    fn line(&self, _: &Setting) -> String {
+        format!("{}  {}", second(self.at), lines::alert(self))
     }
 }
 
 impl Shown for Action {
+    const NONE: &'static str = "actions-none";
     const COLUMNS: &'static [&'static str] = &[
         "at",
         "response",
@@ -234,22 +273,14 @@ impl Shown for Action {
         ]
     }
 
-    fn line(&self) -> String {
-        let (at, response, outcome) = (second(self.at), self.response.name(), self.outcome.name());
-        let name = named(&self.container.name, &self.container.id);
-        let detail = match detail(&self.outcome) {
-            detail if detail.is_empty() => detail,
-            detail => format!(" ({detail})"),
-        };
-        let speed = self.speed.stopped_us.map(|us| format!(" {us} µs")).unwrap_or_default();
-        format!(
-            "{at}  {response:<7}  {outcome}{detail}{speed}  {name}  {}: {}",
-            self.rule, self.cause
-        )
+    fn line(&self, setting: &Setting) -> String {
+        format!("{}  {}", second(self.at), lines::action(self, setting))
     }
 }
 
 impl Shown for Activity {
+    const SCHEMA: Option<&'static str> = Some(ACTIVITY_SCHEMA);
+    const NONE: &'static str = "activity-none";
     const COLUMNS: &'static [&'static str] = &[
         "at",
         "kind",
@@ -283,13 +314,13 @@ impl Shown for Activity {
         ]
     }
 
-    fn line(&self) -> String {
+    fn line(&self, _: &Setting) -> String {
         let mut line = format!(
             "{}  {:<9}  {:<12}  {}",
             second(self.at),
             self.kind,
             self.action,
-            named(&self.name, &self.id)
+            lines::short(&self.name, &self.id)
         );
         if let Some(exec) = &self.exec {
             if exec.privileged == Some(true) {
@@ -312,18 +343,11 @@ fn second(at: Timestamp) -> impl Display {
     at.strftime("%Y-%m-%dT%H:%M:%SZ")
 }
 
-/// The name, or else the short id.
-fn named<'a>(name: &'a str, id: &'a str) -> &'a str {
-    if name.is_empty() { id.get(..12).unwrap_or(id) } else { name }
-}
-
+/// What an outcome says beside its name.
 fn detail(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Failed(why) => why.clone(),
-        Outcome::Withheld(why) => {
-            let name = serde_json::to_value(why).ok();
-            name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-        }
+        Outcome::Withheld(why) => lines::withheld(*why).to_owned(),
         _ => String::new(),
     }
 }
@@ -335,5 +359,23 @@ fn harmless(cell: &str) -> String {
         format!("'{shown}")
     } else {
         shown.into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_left_to_the_store_and_a_pattern_is_matched_here() {
+        let named = |text: &str| Named(Some(text.to_owned()));
+        assert_eq!(named("web").one().as_deref(), Some("web"));
+        assert!(named("web").fits("abcdef012345"), "the store knows ids as well");
+        for pattern in ["web-*", "w?b-1", "*"] {
+            assert_eq!(named(pattern).one(), None);
+            assert!(named(pattern).fits("web-1"), "{pattern}");
+        }
+        assert!(!named("web-*").fits("db-1") && !named("SSH*").fits("Reverse shell"));
+        assert!(Named(None).fits("anything") && Named(None).one().is_none());
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haechi_core::facts::{SNAPSHOT_SIZE_MAX, Snapshot};
-
+use haechi_core::alert::Priority;
+use haechi_core::facts::{ContainerAlert, SNAPSHOT_SIZE_MAX, Snapshot};
 use haechi_core::report::distinct;
 use haechi_core::{Report, Severity, Status};
 use haechi_report::Format;
@@ -17,6 +17,9 @@ use crate::args::{FailOn, FormatArg, Verify};
 use crate::failure::Failure;
 use crate::setting::{Setting, is_broken_pipe};
 use crate::{exit, output};
+
+/// The check that asks whether there are critical alerts.
+const ALERTS: &str = "container-no-critical-alert";
 
 pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
     let files = files(args)?;
@@ -68,7 +71,21 @@ pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
     if let Some(gap) = collect::engine_failure(&snapshot) {
         setting.note("no-engine", &[("why", &gap.detail)]);
     }
+    let asked = benchmark.items().any(|(_, item)| item.checks.iter().any(|id| id == ALERTS));
+    let alerts = if asked { 0 } else { critical_alerts(&snapshot) };
+    if alerts > 0 {
+        setting.note("alerts-unasked", &[("alerts", &alerts.to_string())]);
+    }
     Ok(code)
+}
+
+/// How many critical alerts are on record of the containers.
+fn critical_alerts(snapshot: &Snapshot) -> i64 {
+    let all = snapshot.containers.iter().flatten().flat_map(|one| one.alerts.iter().flatten());
+    let priority = |alert: &ContainerAlert| alert.priority.as_ref()?.parse::<Priority>().ok();
+    all.filter(|alert| priority(alert).is_some_and(|priority| priority <= Priority::Critical))
+        .map(|alert| alert.count.unwrap_or(1))
+        .sum()
 }
 
 /// The files to write, each with its format; found out before anything is collected.

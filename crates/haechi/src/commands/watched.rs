@@ -3,15 +3,12 @@
 //! What cannot be read is a gap: it must not look like silence.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use haechi_core::activity::{Activity, Watch};
 use haechi_core::facts::{Container, Gap, Snapshot};
 use haechi_core::finding::{Cause, SubjectKind};
 use haechi_core::policy::Loaded;
 use haechi_facts::watched::{Life, Record, fill};
-use haechi_monitor::fields::Fields;
-use haechi_rules::{Rules, State};
 use haechi_store::{ActivityFilter, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,8 +19,6 @@ const RULES_MAX: u32 = 200;
 /// Rows of activity that are read at once, and of one container in all: a call every second for half a day.
 const PAGE: u32 = 10_000;
 const ACTIVITY_MAX: usize = 100_000;
-/// The site's own rules.
-const SITE_RULES: &str = "rules";
 
 /// Completes the containers of a snapshot with what is on record of them.
 pub async fn complete(
@@ -33,7 +28,7 @@ pub async fn complete(
     setting: &Setting,
     now: Timestamp,
 ) {
-    snapshot.monitor.checks = Some(checks(setting));
+    snapshot.monitor.checks = Some(super::rules::checks_of_host(setting));
     let Some(containers) = &mut snapshot.containers else { return };
     // Far beyond any life of a container, and no overflow.
     let hours = policy.policy.monitor.observed_hours_min.clamp(0, 1_000_000);
@@ -46,13 +41,17 @@ pub async fn complete(
 
 /// The gaps of a record that cannot be read.
 fn unread(why: &str) -> [Gap; 2] {
-    ["alerts", "execs"].map(|fact| Gap {
+    ["alerts", "execs"].map(|fact| gap(fact, "", why))
+}
+
+fn gap(fact: &str, id: &str, why: &str) -> Gap {
+    Gap {
         kind: SubjectKind::Container,
-        id: String::new(),
+        id: id.to_owned(),
         fact: fact.to_owned(),
         cause: Cause::Missing,
         detail: why.to_owned(),
-    })
+    }
 }
 
 async fn from_store(
@@ -62,20 +61,27 @@ async fn from_store(
     now: Timestamp,
 ) -> Result<Vec<Gap>, StoreError> {
     let ids: Vec<String> = containers.iter().filter_map(|container| container.id.clone()).collect();
-    let watches = store.watches(&ids).await?.into_iter();
-    let mut watches: HashMap<String, Watch> =
-        watches.map(|watch| (watch.container.clone(), watch)).collect();
+    let mut watches: HashMap<String, Vec<Watch>> = HashMap::new();
+    for watch in store.watches(&ids).await? {
+        watches.entry(watch.container.clone()).or_default().push(watch);
+    }
     let mut gaps = Vec::new();
     for container in containers {
         let Some(id) = container.id.clone() else { continue };
-        let mut record = Record { watch: watches.remove(&id), ..Record::default() };
+        let mut earlier = watches.remove(&id).unwrap_or_default();
+        let mut record = Record { watch: earlier.pop(), earlier, ..Record::default() };
         let life = Life::of(container);
-        if let (Life::Since(started, _), Some(alerts_since)) = (life, life.alerts_since()) {
+        if let (Life::Since(started, _), Some(alerts_since)) = (life, life.alerts_since(container))
+        {
             (record.activity, record.more_activity) = execs(store, &id, started).await?;
             let alerts = store.newest_alerts(&id, alerts_since, RULES_MAX).await?;
             record.alerts = alerts.into_iter().map(|one| (one.count, one.newest)).collect();
         }
         gaps.extend(fill(container, &record, now, observed_min));
+        if u32::try_from(record.alerts.len()).is_ok_and(|rules| rules >= RULES_MAX) {
+            let detail = format!("alerts of more than {RULES_MAX} rules: not all were read");
+            gaps.push(gap("alerts", &id, &detail));
+        }
     }
     Ok(gaps)
 }
@@ -105,27 +111,4 @@ async fn execs(
             _ => return Ok((all, full)),
         }
     }
-}
-
-/// Ids of the checks that rules of this host name: Haechi's own rules and the site's, whether or not each of them runs.
-fn checks(setting: &Setting) -> Vec<String> {
-    let (name, text) = haechi_monitor::RULES;
-    let mut files = vec![(name.to_owned(), text.to_owned())];
-    match super::sources(Path::new(&setting.site_dir(SITE_RULES))) {
-        Ok(sources) => files.extend(sources.into_iter().map(|one| (one.name, one.yaml))),
-        // The monitor refuses them as well.
-        Err(why) => setting.note("rule-problem", &[("problem", &format!("{why:#}"))]),
-    }
-    let loaded = Rules::load(&files, &Fields);
-    let mut checks: Vec<String> = loaded
-        .rules
-        .list()
-        .iter()
-        .filter(|rule| rule.state != State::Disabled)
-        .flat_map(|rule| rule.tags.iter().filter_map(|tag| tag.strip_prefix("check:")))
-        .map(str::to_owned)
-        .collect();
-    checks.sort();
-    checks.dedup();
-    checks
 }

@@ -215,6 +215,13 @@ impl Actor {
         }
     }
 
+    /// Ids of all containers that there are; `None` if the engine does not say.
+    pub async fn containers(&self) -> Option<Vec<String>> {
+        let told = (self.engine)()?.ask(Call::Containers).await.ok()?;
+        let ids = told.as_array()?.iter().filter_map(|one| one.get("Id")?.as_str());
+        Some(ids.map(str::to_owned).collect())
+    }
+
     async fn is_paused(&self, id: &str) -> bool {
         self.state(id).await.as_deref() == Some("paused")
     }

@@ -7,18 +7,19 @@
 mod act;
 mod deny;
 mod engine;
+mod forget;
 mod recover;
 mod watcher;
 mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use haechi_core::alert::Alert;
-use haechi_core::event::Event;
+use haechi_core::event::EventLine;
 use haechi_core::policy::MonitorPolicy;
 use haechi_core::response::Action;
 use haechi_outputs::Outputs;
@@ -31,7 +32,8 @@ use tokio::sync::mpsc as queue;
 pub use act::Connect;
 
 use crate::hands::Hands;
-use crate::judge::{Counts, Ended, Judge, Order, identify};
+use crate::judge::{Counts, Ended, Judge, Order};
+use crate::looks::{LOOKS, look};
 use crate::respond::Responder;
 use crate::source::Source;
 use crate::throttle::Throttle;
@@ -41,8 +43,6 @@ use watcher::Watcher;
 
 /// Records that may wait here; alerts beyond are counted and not told.
 const WAITING: usize = 65_536;
-/// Programs that may wait for a look at their content.
-const LOOKS: usize = 10_000;
 /// How often it is kept how long containers were watched, and looked for what is due.
 const BEAT: Duration = Duration::from_secs(5);
 /// How long the actions that are under way may take at the end.
@@ -83,7 +83,7 @@ pub enum Shown<'a> {
     /// What came of an action, or how far it is.
     Action(&'a Action),
     /// An event, if all are to be shown.
-    Event(&'a Event),
+    Event(&'a EventLine),
 }
 
 /// What was done until the end.
@@ -97,6 +97,8 @@ pub struct Summary {
     pub suppressed: u64,
     /// Alerts and actions that could not be kept.
     pub unkept: u64,
+    /// Events that were not shown: whoever reads them is too slow.
+    pub unshown: u64,
 }
 
 /// Why there is no monitor, or no more.
@@ -154,9 +156,11 @@ pub async fn watch(
     metrics.set_abilities(abilities.iter().map(|one| (one.name, one.missing.is_none())));
     // After the programs are in place, so that no process falls between.
     let mut monitor = Monitor::new(rules, clock(), host);
+    monitor.shows = events;
     for process in running::processes("/proc".as_ref()) {
         monitor.tree.seed(process);
     }
+    let forgetter = store.clone().map(|store| forget::Forgetter::new(store, &policy));
     let hands = Hands::new(hands::groups());
     let responder = Responder::new(policy, respond, own);
     let denied: Vec<String> = responder.denied_names().into_iter().collect();
@@ -174,7 +178,6 @@ pub async fn watch(
         throttle: Throttle::default(),
         held: HashMap::new(),
         parents: Vec::new(),
-        events,
     };
     let actor = Actor { hands, engine: Connect::clone(&engine), cuts: Arc::new(Mutex::default()) };
     let recovered = match (&store, respond) {
@@ -183,8 +186,8 @@ pub async fn watch(
     };
     let judging = std::thread::spawn(move || judge.run());
     let looking = {
-        let orders = orders.clone();
-        std::thread::spawn(move || identify(&looked, &orders))
+        let (orders, hands, counts) = (orders.clone(), actor.hands.clone(), Arc::clone(&counts));
+        std::thread::spawn(move || look(&looked, &orders, &hands, &counts))
     };
     let (names, asked) = queue::unbounded_channel();
     let (tell_engine, mut engine_told) = queue::channel(1024);
@@ -197,8 +200,19 @@ pub async fn watch(
         tokio::spawn(engine::listen(engine, last, tell_engine)),
     ];
     let (keep, kept) = queue::channel(writer::WAITING);
-    let writing = tokio::spawn(writer::write(store.clone(), kept, recovered.ids, show, outputs));
+    let writer = writer::Writer {
+        store,
+        known: recovered.ids,
+        show,
+        outputs,
+        counts: Arc::clone(&counts),
+        unwritten: BTreeMap::new(),
+        missed: HashMap::new(),
+        lost: 0,
+    };
+    let writing = tokio::spawn(writer.write(kept));
     let (results, mut resulted) = queue::unbounded_channel();
+    let (resumed, mut let_run) = queue::unbounded_channel();
     let mut watcher = Watcher {
         actor,
         orders,
@@ -206,17 +220,20 @@ pub async fn watch(
         names,
         keep,
         results,
-        store,
+        resumed,
         deny: deny::Guard::new(&denied),
         known: BTreeMap::new(),
         number: recovered.next,
         open: recovered.actions,
+        resuming: HashSet::new(),
         unpaused: HashMap::new(),
+        unsent: BTreeMap::new(),
         unkept: 0,
+        unshown: 0,
         lost: 0,
         listening: false,
-        activity_missed: false,
-        metrics,
+        counts: Arc::clone(&counts),
+        forgetter,
     };
     ready(&abilities, watcher.deny.tier());
     let mut beat = tokio::time::interval(BEAT);
@@ -225,15 +242,16 @@ pub async fn watch(
         tokio::select! {
             () = &mut end => break,
             what = told.recv() => match what {
-                Some(what) => watcher.told(what, respond).await,
+                Some(what) => watcher.told(what, respond),
                 // The thread ended by itself: why is asked below.
                 None => break,
             },
-            Some(what) = engine_told.recv() => watcher.engine(what).await,
+            Some(what) = engine_told.recv() => watcher.engine(what),
             Some((number, action)) = resulted.recv() => watcher.result(number, action),
+            Some((id, done)) = let_run.recv() => watcher.resumed(&id, done),
             Some((rules, policy)) = renewed.recv() => watcher.renew(rules, policy),
-            refusals = watcher.deny.next() => watcher.refused(refusals, &counts),
-            _ = beat.tick() => watcher.beat().await,
+            refusals = watcher.deny.next() => watcher.refused(refusals),
+            _ = beat.tick() => watcher.beat(),
         }
     }
     for task in tasks {
@@ -245,16 +263,15 @@ pub async fn watch(
     tokio::pin!(joined);
     let ended: Result<Ended, SensorError> = loop {
         tokio::select! {
-            Some(what) = told.recv() => watcher.told(what, respond).await,
+            Some(what) = told.recv() => watcher.told(what, respond),
             ended = &mut joined => break ended.map_err(|_| WatchError::Thread)?.map_err(|_| WatchError::Thread)?,
         }
     };
     while let Ok(what) = told.try_recv() {
-        watcher.told(what, respond).await;
+        watcher.told(what, respond);
     }
     watcher.finish(&mut resulted).await;
-    watcher.beat().await;
-    let unkept = watcher.unkept;
+    let (unkept, unshown) = (watcher.unkept, watcher.unshown);
     drop(watcher);
     let unkept = unkept + writing.await.unwrap_or_default();
     // It ends by itself when nobody sends any more; a file that nobody answers for holds nobody up.
@@ -264,6 +281,7 @@ pub async fn watch(
         lost: ended?.lost,
         suppressed: counts.suppressed.load(Ordering::Relaxed),
         unkept,
+        unshown,
     })
 }
 

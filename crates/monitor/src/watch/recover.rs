@@ -3,6 +3,7 @@
 //! Nothing stays paused that nobody answers for, and nothing that was paused on purpose runs again.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use haechi_core::event::{Action as Did, Event, Exec, Origin, Process};
 use haechi_core::response::{Action, Outcome, Response};
@@ -12,6 +13,9 @@ use super::act::Actor;
 use super::watcher::Watcher;
 use crate::judge::Order;
 use crate::running;
+
+/// How long the engine has to say what a container is.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Actions of the store that are not over.
 #[derive(Default)]
@@ -28,7 +32,9 @@ pub(super) struct Open {
 pub(super) async fn open(store: &Store, actor: &Actor) -> Result<Open, StoreError> {
     let mut open = Open::default();
     for (id, mut action) in store.open_actions().await? {
-        let state = actor.state(&action.container.id).await;
+        // An engine that hangs must not keep the monitor from beginning.
+        let state = actor.state(&action.container.id);
+        let state = tokio::time::timeout(PATIENCE, state).await.ok().flatten();
         let still = match (&*state.clone().unwrap_or_default(), action.response) {
             // Nobody answers: it is looked at again when the monitor starts again.
             _ if state.is_none() => true,

@@ -1,26 +1,26 @@
-//! What is known while the monitor runs, and what follows from what it is told.
+//! What is known while the monitor runs, and what follows from what it is told. Nothing here waits: neither for the engine
+//! nor for a disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 
 use haechi_core::activity::{Activity, Watch};
 use haechi_core::alert::Alert;
-use haechi_core::event::Event;
 use haechi_core::policy::MonitorPolicy;
 use haechi_core::response::{Action, Outcome, Response};
-use haechi_outputs::Metrics;
 use haechi_rules::Rules;
 use haechi_sensor::Losses;
-use haechi_store::Store;
 use jiff::Timestamp;
 use tokio::sync::mpsc as queue;
 
 use super::act::Actor;
 use super::engine::Told as Engine;
+use super::forget::Forgetter;
 use super::writer::Keep;
 use super::{PATIENCE, clock, deny};
 use crate::judge::{Begun, Counts, Order, Told};
+use crate::looks::Look;
 
 /// A container that is watched.
 pub(super) struct Known {
@@ -28,7 +28,11 @@ pub(super) struct Known {
     pub name: String,
     pub since: Timestamp,
     pub from_start: bool,
+    /// Events lost since it is there.
     pub lost: u64,
+    /// How many of them are on record, and how many as those of an earlier stretch.
+    pub lost_told: u64,
+    pub lost_before: u64,
     pub path: String,
 }
 
@@ -36,29 +40,34 @@ pub(super) struct Known {
 pub(super) struct Watcher {
     pub actor: Actor,
     pub orders: mpsc::Sender<Order>,
-    pub looks: mpsc::SyncSender<Box<Event>>,
+    pub looks: mpsc::SyncSender<Look>,
     pub names: queue::UnboundedSender<String>,
     pub keep: queue::Sender<Keep>,
     pub results: queue::UnboundedSender<(u64, Action)>,
-    pub store: Option<Store>,
+    pub resumed: queue::UnboundedSender<(String, bool)>,
     pub deny: deny::Guard,
     pub known: BTreeMap<u64, Known>,
     /// Actions that last, by number.
     pub open: HashMap<u64, Action>,
+    /// Containers of which the engine was asked to let them run again, and has not answered yet.
+    pub resuming: HashSet<String>,
     /// When containers were let run again last, by the engine's clock.
     pub unpaused: HashMap<String, Timestamp>,
+    /// Watches that the writer had no room for, by container and beginning.
+    pub unsent: BTreeMap<(String, Timestamp), Watch>,
     pub number: u64,
     pub unkept: u64,
+    /// Events for which there was no room.
+    pub unshown: u64,
     /// Events lost of containers that are gone.
     pub lost: u64,
     pub listening: bool,
-    /// Whether something that was done through the engine could not be kept.
-    pub activity_missed: bool,
-    pub metrics: Arc<Metrics>,
+    pub counts: Arc<Counts>,
+    pub forgetter: Option<Forgetter>,
 }
 
 impl Watcher {
-    pub async fn told(&mut self, what: Told, respond: bool) {
+    pub fn told(&mut self, what: Told, respond: bool) {
         match what {
             Told::Alert(alert, begun) => self.alert(alert, begun),
             Told::Came { cgroup, container, path, before } => {
@@ -72,6 +81,8 @@ impl Watcher {
                     since: Timestamp::now(),
                     from_start: !before && self.listening,
                     lost: 0,
+                    lost_told: 0,
+                    lost_before: 0,
                     path,
                 };
                 self.known.insert(cgroup, known);
@@ -81,14 +92,24 @@ impl Watcher {
                 self.lost += losses.lost;
                 if let Some(mut known) = self.known.remove(&cgroup) {
                     known.lost = losses.lost;
-                    self.keep_watches(vec![watch_of(&known, self.activity_missed)]).await;
+                    self.keep_watches([watch_of(&known, Timestamp::now())]);
                     self.over(&known.id);
                 }
             }
-            // Looks that nobody has time for are of programs that were not known by name either.
             Told::Event(event) => self.keep(Keep::Event(event)),
-            Told::Identify(event) => drop(self.looks.try_send(event)),
-            Told::Losses(losses) => self.losses(&losses).await,
+            Told::Identify(event) => self.look(event),
+            Told::Losses(at, losses) => self.losses(at, &losses),
+        }
+    }
+
+    /// Has a program looked at; one that nobody has time for may be anything.
+    fn look(&mut self, event: Box<haechi_core::event::Event>) {
+        let known = self.known.get(&event.cgroup);
+        let (container, group) =
+            known.map(|known| (known.id.clone(), known.path.clone())).unwrap_or_default();
+        if let Err(full) = self.looks.try_send(Look { event, container, group }) {
+            let (mpsc::TrySendError::Full(look) | mpsc::TrySendError::Disconnected(look)) = full;
+            self.counts.unkept.add(&look.container);
         }
     }
 
@@ -127,12 +148,22 @@ impl Watcher {
 
     pub fn keep(&mut self, what: Keep) {
         // A disk that is too slow or a reader that does not read: what is lost is counted and said at the end.
-        if self.keep.try_send(what).is_err() {
+        if let Err(full) = self.keep.try_send(what) {
+            let full = full.into_inner();
+            if matches!(full, Keep::Event(_)) {
+                self.unshown += 1;
+                return;
+            }
             self.unkept += 1;
+            match full {
+                Keep::Alert(alert, _) => self.counts.unkept.add(&alert.container.id),
+                Keep::Activity(_) => self.counts.unkept.miss_activity(),
+                _ => {}
+            }
         }
     }
 
-    pub async fn engine(&mut self, what: Engine) {
+    pub fn engine(&mut self, what: Engine) {
         match what {
             Engine::Container(container) => {
                 for (cgroup, known) in &mut self.known {
@@ -144,29 +175,23 @@ impl Watcher {
                 }
                 let _ = self.orders.send(Order::Learn(container));
             }
-            Engine::Activity(activity) => self.activity(&activity).await,
+            Engine::Activity(activity) => self.activity(activity),
             Engine::Listening => {
                 self.listening = true;
                 // What was done through the engine before is not known.
                 for known in self.known.values_mut() {
                     known.since = Timestamp::now();
                     known.from_start = false;
+                    known.lost_before = known.lost_told;
                 }
-                self.beat().await;
+                self.beat();
             }
             Engine::Gone => self.listening = false,
         }
     }
 
-    pub async fn activity(&mut self, activity: &Activity) {
-        self.metrics.counts.activity.fetch_add(1, Ordering::Relaxed);
-        if let Some(store) = &self.store
-            && let Err(error) = store.add_activity(std::slice::from_ref(activity)).await
-        {
-            self.unkept += 1;
-            self.activity_missed = true;
-            tracing::error!("activity of the engine could not be kept: {error}");
-        }
+    pub fn activity(&mut self, activity: Box<Activity>) {
+        self.counts.metrics.counts.activity.fetch_add(1, Ordering::Relaxed);
         // An image's name may have changed meanwhile, a container's as well.
         if activity.action == "rename" {
             let _ = self.names.send(activity.id.clone());
@@ -175,6 +200,7 @@ impl Watcher {
             self.unpaused.insert(activity.id.clone(), activity.at);
             self.ended(&activity.id, Response::Pause);
         }
+        self.keep(Keep::Activity(activity));
     }
 
     /// Somebody took back what lasted, or its container is gone.
@@ -204,17 +230,20 @@ impl Watcher {
 
     pub fn renew(&mut self, rules: Rules, policy: MonitorPolicy) {
         self.deny.use_names(&policy.denied_programs);
-        self.metrics.counts.rules.store(rules.running().len() as u64, Ordering::Relaxed);
+        if let Some(forgetter) = &mut self.forgetter {
+            forgetter.use_policy(&policy);
+        }
+        self.counts.metrics.counts.rules.store(rules.running().len() as u64, Ordering::Relaxed);
         let _ = self.orders.send(Order::Use(Box::new(rules), Box::new(policy)));
     }
 
-    pub fn refused(&mut self, refusals: Vec<haechi_sensor::Refusal>, counts: &Counts) {
+    pub fn refused(&mut self, refusals: Vec<haechi_sensor::Refusal>) {
         for refusal in refusals {
             let known = self.known.get(&refusal.cgroup);
             let (id, name) =
                 known.map(|known| (known.id.clone(), known.name.clone())).unwrap_or_default();
             let (alert, action) = deny::alert(&refusal, id, name, clock());
-            counts.alerts.fetch_add(1, Ordering::Relaxed);
+            self.counts.alerts.fetch_add(1, Ordering::Relaxed);
             self.number += 1;
             let begun = Some((self.number, Box::new(action.clone())));
             self.keep(Keep::Alert(Box::new(alert), begun));
@@ -222,9 +251,12 @@ impl Watcher {
         }
     }
 
-    /// Keeps how long containers were watched, and takes back what is due.
-    pub async fn beat(&mut self) {
+    /// Asks how long containers were watched, and takes back what is due.
+    pub fn beat(&mut self) {
         let _ = self.orders.send(Order::Losses);
+        if let Some(forgetter) = &mut self.forgetter {
+            forgetter.beat(&self.actor, || self.known.values().map(|one| one.id.clone()).collect());
+        }
         let now = Timestamp::now();
         let due = self.open.values().filter(|action| {
             action.outcome == Outcome::Done && action.until.is_some_and(|until| until <= now)
@@ -233,10 +265,18 @@ impl Watcher {
             due.map(|action| (action.container.id.clone(), action.response)).collect();
         for (id, response) in due {
             match response {
-                Response::Pause => match self.actor.resume(&id).await {
-                    Ok(()) => self.ended(&id, Response::Pause),
-                    Err(error) => tracing::warn!("{id} cannot be resumed: {error}"),
-                },
+                Response::Pause if self.resuming.insert(id.clone()) => {
+                    let (actor, resumed) = (self.actor.clone(), self.resumed.clone());
+                    tokio::spawn(async move {
+                        let result = actor.resume(&id).await;
+                        if let Err(error) = &result {
+                            tracing::warn!("{id} cannot be resumed: {error}");
+                        }
+                        let _ = resumed.send((id, result.is_ok()));
+                    });
+                }
+                // The engine was asked, and has not answered yet.
+                Response::Pause => {}
                 _ => {
                     self.actor.rejoin(&id);
                     self.ended(&id, Response::Isolate);
@@ -245,29 +285,44 @@ impl Watcher {
         }
     }
 
-    pub async fn losses(&mut self, losses: &BTreeMap<u64, Losses>) {
+    /// The engine was asked to let a container run again, and did or did not: then it is asked again at the next beat.
+    pub fn resumed(&mut self, container: &str, done: bool) {
+        self.resuming.remove(container);
+        if done {
+            self.ended(container, Response::Pause);
+        }
+    }
+
+    fn losses(&mut self, at: Timestamp, losses: &BTreeMap<u64, Losses>) {
         for (cgroup, losses) in losses {
             if let Some(known) = self.known.get_mut(cgroup) {
                 known.lost = losses.lost;
             }
         }
-        let counts = &self.metrics.counts;
+        let counts = &self.counts.metrics.counts;
         counts.containers.store(self.known.len() as u64, Ordering::Relaxed);
         let lost: u64 = losses.values().map(|losses| losses.lost).sum();
         counts.lost.store(self.lost + lost, Ordering::Relaxed);
         // Without the engine's events nothing can be said of what was done through it.
         if self.listening {
-            let missed = self.activity_missed;
-            let watches = self.known.values().map(|known| watch_of(known, missed)).collect();
-            self.keep_watches(watches).await;
+            for known in self.known.values_mut() {
+                known.lost_told = known.lost;
+            }
+            let watches = self.known.values().map(|known| watch_of(known, at));
+            let watches: Vec<Watch> = watches.collect();
+            self.keep_watches(watches);
         }
     }
 
-    pub async fn keep_watches(&self, watches: Vec<Watch>) {
-        if let Some(store) = &self.store
-            && let Err(error) = store.watched(&watches).await
+    /// Has it kept how long containers were watched: after all alerts of before, so that it never says more than is kept.
+    fn keep_watches(&mut self, watches: impl IntoIterator<Item = Watch>) {
+        let by_beginning = |watch: Watch| ((watch.container.clone(), watch.since), watch);
+        self.unsent.extend(watches.into_iter().map(by_beginning));
+        if !self.unsent.is_empty()
+            && let Ok(place) = self.keep.try_reserve()
         {
-            tracing::error!("how long containers were watched could not be kept: {error}");
+            let watches = std::mem::take(&mut self.unsent).into_values().collect();
+            place.send(Keep::Watches(watches));
         }
     }
 
@@ -287,13 +342,136 @@ impl Watcher {
     }
 }
 
-fn watch_of(known: &Known, activity_missed: bool) -> Watch {
+fn watch_of(known: &Known, until: Timestamp) -> Watch {
     Watch {
         container: known.id.clone(),
         since: known.since,
         from_start: known.from_start,
-        until: Timestamp::now(),
-        lost: known.lost,
-        activity_missed,
+        until,
+        lost: known.lost.saturating_sub(known.lost_before),
+        // The writer knows.
+        activity_missed: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use haechi_core::alert::AlertContainer;
+    use haechi_core::response::{ACTION_SCHEMA, Speed};
+
+    use super::*;
+    use crate::hands::{Hands, groups};
+
+    /// A watcher without an engine, and where it tells that one was asked.
+    fn watcher() -> (Watcher, queue::UnboundedReceiver<(String, bool)>, queue::Receiver<Keep>) {
+        let (orders, _) = mpsc::channel();
+        let (looks, _) = mpsc::sync_channel(1);
+        let (names, _) = queue::unbounded_channel();
+        let (keep, kept) = queue::channel(2);
+        let (results, _) = queue::unbounded_channel();
+        let (resumed, let_run) = queue::unbounded_channel();
+        let cuts = Arc::new(Mutex::default());
+        let watcher = Watcher {
+            actor: Actor { hands: Hands::new(groups()), engine: Arc::new(|| None), cuts },
+            orders,
+            looks,
+            names,
+            keep,
+            results,
+            resumed,
+            deny: deny::Guard::new(&[]),
+            known: BTreeMap::new(),
+            open: HashMap::new(),
+            resuming: HashSet::new(),
+            unpaused: HashMap::new(),
+            unsent: BTreeMap::new(),
+            number: 0,
+            unkept: 0,
+            unshown: 0,
+            lost: 0,
+            listening: true,
+            counts: Arc::default(),
+            forgetter: None,
+        };
+        (watcher, let_run, kept)
+    }
+
+    fn known(lost: u64) -> Known {
+        Known {
+            id: "a".into(),
+            name: "web".into(),
+            since: Timestamp::UNIX_EPOCH,
+            from_start: true,
+            lost,
+            lost_told: 0,
+            lost_before: 0,
+            path: "/docker/a".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_does_not_answer_is_asked_once_at_a_time_and_waited_for_by_nobody() {
+        let (mut watcher, mut let_run, _kept) = watcher();
+        let action = Action {
+            schema: ACTION_SCHEMA.into(),
+            at: Timestamp::UNIX_EPOCH,
+            response: Response::Pause,
+            container: AlertContainer { id: "a".into(), ..AlertContainer::default() },
+            pid: 0,
+            rule: "r".into(),
+            cause: String::new(),
+            outcome: Outcome::Done,
+            speed: Speed::default(),
+            until: Some(Timestamp::UNIX_EPOCH),
+            evidence: None,
+        };
+        watcher.open.insert(1, action);
+        for _ in 0..3 {
+            watcher.beat();
+        }
+        assert_eq!(let_run.recv().await, Some(("a".to_owned(), false)));
+        assert!(let_run.try_recv().is_err(), "asked while it was asked");
+        watcher.resumed("a", false);
+        assert!(watcher.open.contains_key(&1));
+        watcher.beat();
+        assert_eq!(let_run.recv().await, Some(("a".to_owned(), false)));
+        watcher.resumed("a", true);
+        assert!(watcher.open.is_empty());
+    }
+
+    #[tokio::test]
+    async fn losses_belong_to_the_stretch_in_which_they_were_and_none_is_forgotten() {
+        let (mut watcher, _let_run, mut kept) = watcher();
+        watcher.known.insert(7, known(0));
+        let losses = |lost| BTreeMap::from([(7, Losses { lost, ..Losses::default() })]);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        // The engine goes and begins again: another stretch, to which belongs what was lost meanwhile.
+        watcher.losses(at(5), &losses(3));
+        watcher.engine(Engine::Gone);
+        watcher.losses(at(7), &losses(4));
+        watcher.engine(Engine::Listening);
+        // The writer has no room any more, and what is told meanwhile is told later.
+        watcher.losses(at(10), &losses(4));
+        watcher.losses(at(15), &losses(4));
+        watcher
+            .told(Told::Went { cgroup: 7, losses: Losses { lost: 9, ..Losses::default() } }, false);
+        let mut told = BTreeMap::new();
+        let mut take = |keep| {
+            let Keep::Watches(watches) = keep else { return };
+            for watch in watches {
+                told.insert(watch.since, watch.lost);
+            }
+        };
+        while let Ok(keep) = kept.try_recv() {
+            take(keep);
+        }
+        watcher.keep_watches([]);
+        while let Ok(keep) = kept.try_recv() {
+            take(keep);
+        }
+        assert_eq!(told.into_values().collect::<Vec<_>>(), [3, 6]);
+        assert!(watcher.unsent.is_empty());
     }
 }

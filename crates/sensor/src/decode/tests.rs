@@ -113,7 +113,13 @@ fn a_path_that_was_given_is_joined_with_its_folder() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(two(&["a/../b", "/x", "/abs", ""]), ("/x/a/../b".into(), "/abs".into()));
+    assert_eq!(two(&["a/../b", "/x", "/abs", "/"]), ("/x/a/../b".into(), "/abs".into()));
+    assert_eq!(
+        two(&["/abs", "/jail", "", ""]),
+        ("/jail/abs".into(), String::new()),
+        "another root"
+    );
+    assert_eq!(two(&["/led/here", "", "", ""]), ("/led/here".into(), String::new()));
     assert_eq!(two(&["a", "/", "", "/by/descriptor"]), ("/a".into(), "/by/descriptor".into()));
     assert_eq!(two(&["proc", "", "m", "/"]), ("proc".into(), "/m".into()));
 }
@@ -132,6 +138,11 @@ fn a_refused_open_says_what_was_asked_for() {
     assert_eq!(open.path, "shadow");
     assert!(open.write && open.read && open.created);
     assert_eq!(open.origin, Origin::Image);
+    // Closed before it was looked at.
+    made.args = [0o101, 0, 0, 0, 0, 0];
+    let Action::Open(open) = made.event().event.action else { panic!() };
+    assert_eq!(open.path, "/etc/shadow");
+    assert!(open.write && !open.read);
 }
 
 fn tcp(call: u32, result: i64, remote: [u8; 4], port: u16, given: Vec<u8>) -> Network {
@@ -180,6 +191,19 @@ fn unix_sockets_have_paths_and_abstract_names() {
     assert_eq!(path(b"/run/docker.sock\0rest"), "/run/docker.sock");
     assert_eq!(path(b"\0hidden"), "@hidden");
     assert_eq!(path(b""), "");
+    let bound = |given: &[u8], bound: &str, folder: &str| {
+        let given = [&AF_UNIX.to_ne_bytes()[..], given].concat();
+        let args = [u64::from(AF_UNIX) | 1 << 16, 0, 0, 0, 0, 0];
+        let texts = vec![given, Vec::new(), bound.into(), folder.into()];
+        match (Made { kind: 6, call: 42, args, texts, ..Made::default() }).event().event.action {
+            Action::Network(network) => network.path,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(bound(b"/tmp/other.sock\0", "/run/docker.sock", ""), "/run/docker.sock");
+    assert_eq!(bound(b"docker.sock\0", "", "/run"), "/run/docker.sock");
+    assert_eq!(bound(b"/tmp/x\0", "", "/run"), "/tmp/x");
+    assert_eq!(bound(b"\0hidden", "", "/run"), "@hidden");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Real containers for tests of the kernel edge: of one small image, removed when dropped. Needs Docker and busybox
-//! (static). Nothing waits for longer than a minute.
+//! (static).
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What has not happened by then never happens; no test says how fast something is.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A running container.
 pub struct Container {
@@ -121,12 +125,16 @@ fn make_image() {
     archive.arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped());
     let mut archive = archive.spawn().unwrap();
     let import = Command::new("timeout")
-        .args(["60", "docker", "import", "-", &image()])
+        .args([&seconds(), "docker", "import", "-", &image()])
         .stdin(archive.stdout.take().unwrap())
         .output()
         .unwrap();
     assert!(archive.wait().unwrap().success() && import.status.success(), "{import:?}");
     fs::remove_dir_all(&root).unwrap();
+}
+
+fn seconds() -> String {
+    PATIENCE.as_secs().to_string()
 }
 
 fn docker(words: &[&str]) -> String {
@@ -137,7 +145,7 @@ fn docker(words: &[&str]) -> String {
 
 fn run(words: &[&str]) -> Output {
     Command::new("timeout")
-        .args(["60", "docker"])
+        .args([&seconds(), "docker"])
         .args(words)
         .stdin(Stdio::null())
         .output()

@@ -65,8 +65,16 @@ fn walk(
     for (name, field) in shape["properties"].as_object().into_iter().flatten() {
         let fact = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         // Filled by the monitor, a look at the registry, the image module and the vulnerability database.
-        let others =
-            ["execs", "alerts", "lost", "registry_digest", "scan", "vulnerabilities", "supported"];
+        let others = [
+            "execs",
+            "alerts",
+            "lost",
+            "watches",
+            "registry_digest",
+            "scan",
+            "vulnerabilities",
+            "supported",
+        ];
         if others.contains(&name.as_str()) {
             continue;
         }
