@@ -23,6 +23,9 @@ NOINLINE struct scratch *begin(u32 which, struct task_struct *task, u64 group, u
 	struct task_struct *parent = task->real_parent;
 	h->parent = parent->tgid;
 	struct cred *cred = task->cred;
+	/* Never so; but verifiers of kernels whose types say that it is replaced under readers (__rcu) want to see it. */
+	if (!cred)
+		return s;
 	h->uid = cred->uid.val;
 	h->gid = cred->gid.val;
 	h->euid = cred->euid.val;

@@ -201,7 +201,8 @@ pub struct Network {
     pub local: Option<Endpoint>,
     /// The other end.
     pub remote: Option<Endpoint>,
-    /// Path of a Unix socket, as given; empty otherwise. An abstract name begins with `@`.
+    /// Path of a Unix socket: of a connection, where the other end is bound, whatever name led there; as given if that is
+    /// not known; empty otherwise. An abstract name begins with `@`.
     pub path: String,
     /// First bytes of a datagram to port 53; empty otherwise.
     pub payload: Vec<u8>,
@@ -237,7 +238,8 @@ pub struct Endpoint {
 /// A call about one or two paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PathCall {
-    /// First path, absolute: made so with the working directory or the folder that was given, not resolved.
+    /// First path, absolute: where it led when the kernel acted on it; on kernels without probes, where it leads when the
+    /// call returns; of a call that failed, as given.
     pub path: String,
     /// Second path (the new name, the link, the mount point), the same way; empty if there is none.
     pub second: String,
