@@ -81,8 +81,7 @@ impl Hands {
             if frozen || Instant::now() >= end {
                 return frozen;
             }
-            // A sleep would be longer than what is waited for: some tens of microseconds.
-            thread::yield_now();
+            thread::sleep(Duration::from_micros(20));
         }
     }
 

@@ -4,6 +4,7 @@
 //! [`crate::watch`]. A program that the kernel held is let go on here, unless something is done about it.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -169,6 +170,10 @@ impl Judge {
         // A busy machine must not make it late: it has little to do, and that at once.
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!("the judging thread has no precedence: {error}");
+        }
+        // Nor must the kernel put its short sleeps together with others' (50 µs by default).
+        if let Err(error) = rustix::thread::set_current_timer_slack(NonZeroU64::new(1)) {
+            tracing::debug!("the judging thread sleeps longer than it asks for: {error}");
         }
         let mut gone = 0;
         let mut began = true;

@@ -14,6 +14,8 @@ use crate::tree::Known;
 pub const TICK_NS: u64 = 10_000_000;
 /// Bytes of arguments that are read: as much as the kernel side keeps.
 const ARGS_MAX: u64 = 4096;
+/// States of a process that has ended and is still in the table (proc_pid_stat(5)).
+const ENDED: [&str; 2] = ["Z", "X"];
 
 /// All processes below `proc`.
 pub fn processes(proc: &Path) -> Vec<Known> {
@@ -48,11 +50,15 @@ fn process(folder: &Path) -> Option<Known> {
     let pid: u32 = folder.file_name()?.to_str()?.parse().ok()?;
     let stat = fs::read(folder.join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat).into_owned();
-    let (name, parent, session, tty) = parse(&stat)?;
+    let (name, state, parent, session, tty) = parse(&stat)?;
     let login = fs::read_to_string(folder.join("loginuid")).ok();
     let login_uid = login.and_then(|text| text.trim().parse().ok()).unwrap_or(u32::MAX);
-    // Without its arguments it is known all the same.
-    let args = hostile::read_memory(&folder.join("cmdline"), ARGS_MAX).unwrap_or_default();
+    // Without its arguments it is known all the same; one that has ended has no memory, and reading that takes a while.
+    let args = if ENDED.contains(&state) {
+        Vec::new()
+    } else {
+        hostile::read_memory(&folder.join("cmdline"), ARGS_MAX).unwrap_or_default()
+    };
     let args = args.strip_suffix(b"\0").unwrap_or(&args);
     let args = args.split(|&byte| byte == 0).map(|arg| String::from_utf8_lossy(arg).into_owned());
     let link = |name: &str| {
@@ -73,15 +79,16 @@ fn process(folder: &Path) -> Option<Known> {
     })
 }
 
-/// Name, parent, session and terminal of `/proc/PID/stat`. The name may hold blanks and brackets.
-fn parse(stat: &str) -> Option<(&str, u32, u32, u32)> {
+/// Name, state, parent, session and terminal of `/proc/PID/stat`. The name may hold blanks and brackets.
+fn parse(stat: &str) -> Option<(&str, &str, u32, u32, u32)> {
     let (before, after) = stat.rsplit_once(')')?;
     let (_, name) = before.split_once('(')?;
     let mut words = after.split_ascii_whitespace();
-    let parent = words.nth(1)?.parse().ok()?;
+    let state = words.next()?;
+    let parent = words.next()?.parse().ok()?;
     let session = words.nth(1)?.parse().ok()?;
     let tty: i32 = words.next()?.parse().ok()?;
-    Some((name, parent, session, tty.cast_unsigned()))
+    Some((name, state, parent, session, tty.cast_unsigned()))
 }
 
 #[cfg(test)]
@@ -90,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_name_may_look_like_the_rest_of_the_line() {
-        assert_eq!(parse("7 (a) R 9 (b) S 5 6 4 34816"), Some(("a) R 9 (b", 5, 4, 34816)));
+        assert_eq!(parse("7 (a) R 9 (b) S 5 6 4 34816"), Some(("a) R 9 (b", "S", 5, 4, 34816)));
         assert_eq!(parse("7 (a"), None);
     }
 
