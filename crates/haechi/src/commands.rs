@@ -119,6 +119,7 @@ pub const NOTES: &[&str] = &[
     "monitor-renewed",
     "monitor-kept",
     "monitor-suppressed",
+    "monitor-unlooked",
     "monitor-unkept",
     "monitor-unshown",
     "monitor-not-kept",

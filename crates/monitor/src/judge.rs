@@ -108,10 +108,20 @@ pub struct Counts {
     pub alerts: AtomicU64,
     /// Alerts of which there were too many of one kind, or for which there was no room.
     pub suppressed: AtomicU64,
+    /// Programs that nobody could look at: they may have been anything.
+    pub unlooked: AtomicU64,
     /// What is on no record, by container.
     pub unkept: Unkept,
     /// What is offered to others.
     pub metrics: Arc<Metrics>,
+}
+
+impl Counts {
+    /// A program of a container (its full id) that nobody could look at; the container proves nothing by silence.
+    pub fn not_looked_at(&self, container: &str) {
+        self.unlooked.fetch_add(1, Ordering::Relaxed);
+        self.unkept.add(container);
+    }
 }
 
 /// The thread's state.

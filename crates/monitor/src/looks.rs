@@ -76,7 +76,7 @@ pub fn look(
             number += 1;
             later.insert((now + wait, number), ((wait * 2).min(AGAIN_MAX), look));
         } else if found.loads {
-            counts.unkept.add(&look.container);
+            counts.not_looked_at(&look.container);
         }
     }
 }
@@ -93,7 +93,7 @@ fn one(
         Ok(found) => found.map(Box::new),
         Err(error) => {
             tracing::debug!("{} cannot be looked at: {error}", exec.path);
-            counts.unkept.add(&look.container);
+            counts.not_looked_at(&look.container);
             None
         }
     }

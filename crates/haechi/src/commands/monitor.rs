@@ -118,6 +118,7 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     setting.note(if summary.lost > 0 { "monitor-lost" } else { "monitor-ended" }, &values);
     for (count, key) in [
         (summary.suppressed, "monitor-suppressed"),
+        (summary.unlooked, "monitor-unlooked"),
         (summary.unkept, "monitor-unkept"),
         (summary.unshown, "monitor-unshown"),
     ] {

@@ -95,6 +95,8 @@ pub struct Summary {
     pub lost: u64,
     /// Alerts of which there were too many.
     pub suppressed: u64,
+    /// Programs that nobody could look at.
+    pub unlooked: u64,
     /// Alerts and actions that could not be kept.
     pub unkept: u64,
     /// Events that were not shown: whoever reads them is too slow.
@@ -280,6 +282,7 @@ pub async fn watch(
         alerts: counts.alerts.load(Ordering::Relaxed),
         lost: ended?.lost,
         suppressed: counts.suppressed.load(Ordering::Relaxed),
+        unlooked: counts.unlooked.load(Ordering::Relaxed),
         unkept,
         unshown,
     })

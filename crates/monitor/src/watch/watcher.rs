@@ -109,7 +109,7 @@ impl Watcher {
             known.map(|known| (known.id.clone(), known.path.clone())).unwrap_or_default();
         if let Err(full) = self.looks.try_send(Look { event, container, group }) {
             let (mpsc::TrySendError::Full(look) | mpsc::TrySendError::Disconnected(look)) = full;
-            self.counts.unkept.add(&look.container);
+            self.counts.not_looked_at(&look.container);
         }
     }
 
