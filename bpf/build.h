@@ -114,10 +114,9 @@ INLINE int step(struct scratch *s)
 {
 	struct dentry *dentry = s->dentry;
 	struct mount *mount = s->mount;
-	/* The folder above and the name lie side by side in every version: one reading. */
-	struct { struct dentry *parent; u32 hash; u32 size; const unsigned char *text; } in = {};
-	read_kernel(&in, sizeof(in), &dentry->d_parent);
-	if (dentry == s->top || dentry == in.parent) {
+	/* One by one: a kernel may lay its fields out in an order of its own (RANDSTRUCT). */
+	struct dentry *parent = GET(dentry, d_parent);
+	if (dentry == s->top || dentry == parent) {
 		struct mount *above = GET(mount, mnt_parent);
 		if (above == mount || !above)
 			return 0;
@@ -126,11 +125,11 @@ INLINE int step(struct scratch *s)
 		s->top = GET(above, mnt.mnt_root);
 		return 1;
 	}
-	u32 size = in.size;
+	u32 size = GET(dentry, d_name.len);
 	if (size > 255)
 		size = 255;
 	u32 at = s->at;
-	if (at > 4096 || at < size + 1 || !in.parent) {
+	if (at > 4096 || at < size + 1 || !parent) {
 		s->record.head.flags |= CUT;
 		return 0;
 	}
@@ -139,9 +138,9 @@ INLINE int step(struct scratch *s)
 	OPAQUE(size);
 	size &= 255;
 	s->path[at] = '/';
-	read_kernel(&s->path[at + 1], size, in.text);
+	read_kernel(&s->path[at + 1], size, GET(dentry, d_name.name));
 	s->at = at;
-	s->dentry = in.parent;
+	s->dentry = parent;
 	return 1;
 }
 

@@ -3,7 +3,10 @@
 //! Nothing here uses Haechi's own code but the types of its report. A test that lacks root, Docker or the lab
 //! fails and says how to get them; none is skipped.
 
+mod browser;
+mod client;
 mod daemon;
+mod dashboard;
 mod debian;
 mod engine;
 mod feeds;
@@ -18,7 +21,10 @@ mod server;
 mod snapshot;
 mod wait;
 
+pub use browser::Browser;
+pub use client::Client;
 pub use daemon::Daemon;
+pub use dashboard::{Dashboard, PASSWORD};
 pub use debian::{debian, debian_package, fetched, tool};
 pub use engine::{Gone, SOCKET, docker};
 pub use feeds::{Feeds, day, now};

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what a verification of 1, 30 and 100 containers costs, and how it grows; what scans of images
-//! ([`images`]) and a database of full size ([`database`]) cost; what it costs to be watched ([`monitor`]).
+//! ([`images`]) and a database of full size ([`database`]) cost; what it costs to be watched ([`monitor`]), and what the
+//! dashboard costs on a large host ([`serve`]).
 //!
 //! Everything is measured in one run on one machine, turn by turn, beside `docker-bench-security` when
 //! `HAECHI_BENCH_DOCKER_BENCH` names its folder. Figures of other machines or days are not comparable.
@@ -10,6 +11,7 @@ mod feeds;
 mod images;
 mod make;
 mod monitor;
+mod serve;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,9 +70,9 @@ pub fn run(words: &[&str]) -> Result<()> {
     while let Some(word) = words.next() {
         match *word {
             "--syft" => syft = Some(PathBuf::from(words.next().context("--syft PROGRAM")?)),
-            part @ ("containers" | "images" | "database" | "monitor") => parts.push(part),
+            part @ ("containers" | "images" | "database" | "monitor" | "serve") => parts.push(part),
             other => bail!(
-                "`{other}` is nothing that is measured: containers, images, database, monitor"
+                "`{other}` is nothing that is measured: containers, images, database, monitor, serve"
             ),
         }
     }
@@ -100,6 +102,9 @@ pub fn run(words: &[&str]) -> Result<()> {
     }
     if wanted("monitor") {
         note(monitor::run(rounds))?;
+    }
+    if wanted("serve") {
+        note(serve::run())?;
     }
     if missed.is_empty() { Ok(()) } else { Err(Failed(missed.join("; ")).into()) }
 }

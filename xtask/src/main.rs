@@ -18,12 +18,15 @@ use run::say;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  verify [-- OPTIONS]     prepare this machine, build Haechi, verify this host, write haechi-report.html
+  verify [--serve] [-- OPTIONS]
+                          prepare this machine, build Haechi, verify this host, write haechi-report.html;
+                          with --serve the dashboard runs afterwards, and its address is told
   test                    prepare this machine, then every test, on real containers
   lab up|down|status|docs containers, images, networks and volumes that break and keep the rules
-  bench [containers|images|database|monitor] [--syft PROGRAM]
+  bench [containers|images|database|monitor|serve] [--syft PROGRAM]
                           time, processor and memory: of a verification of 1, 30 and 100 containers, of scans of
-                          images (beside syft), of a database of full size; without a word, all three
+                          images (beside syft), of a database of full size, of being watched, of the dashboard; without
+                          a word, all of them
   vm                      the kernel side in a virtual machine with Debian's own kernel: BPF LSM, AppArmor, control
                           groups of version 2 alone
   tidy                    what no compiler looks at: documents, texts, files
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["verify", rest @ ..] => verify::run(rest.strip_prefix(&["--"]).unwrap_or(rest)),
+        ["verify", rest @ ..] => verify::run(rest),
         ["test"] => test::run(),
         ["lab", "up"] => lab::up(),
         ["lab", "down"] => lab::down(),

@@ -111,6 +111,42 @@ const NEEDS: &[Need] = &[
         why: "certificates of that registry, and keys to be found in images",
         what_for: &[For::Test],
     },
+    Need {
+        seen: Seen::Program("chromium"),
+        packages: &["chromium"],
+        why: "opens the dashboard as people do",
+        what_for: &[For::Test],
+    },
+    Need {
+        seen: Seen::Program("chromedriver"),
+        packages: &["chromium-driver", "chromium-chromedriver"],
+        why: "drives that browser",
+        what_for: &[For::Test],
+    },
+    Need {
+        seen: Seen::Program("npm"),
+        packages: &["npm"],
+        why: "fetches axe-core, which looks whether everybody can use the pages",
+        what_for: &[For::Test],
+    },
+    Need {
+        seen: Seen::Program("curl"),
+        packages: &["curl"],
+        why: "asks the dashboard as programs do",
+        what_for: &[For::Test, For::Bench],
+    },
+    Need {
+        seen: Seen::Program("wrk"),
+        packages: &["wrk"],
+        why: "asks the dashboard as many people at once do",
+        what_for: &[For::Bench],
+    },
+    Need {
+        seen: Seen::Program("sqlite3"),
+        packages: &["sqlite3"],
+        why: "writes to the database while the dashboard wants to, and changes what must not be changed",
+        what_for: &[For::Test],
+    },
 ];
 
 impl Need {

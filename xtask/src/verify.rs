@@ -1,16 +1,27 @@
 //! `cargo xtask verify`: from a fresh clone to a report of this host.
 
-use std::process::Command;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::needs::{self, For};
-use crate::run::{cargo, docker, haechi, is_root, must, say};
+use crate::run::{PATIENCE, cargo, docker, haechi, is_root, must, say, target};
 use crate::{engine, lab};
 
 const REPORT: &str = "haechi-report.html";
 
-pub fn run(further: &[&str]) -> Result<()> {
+/// Where the dashboard writes what it says, in the folder of the build.
+const LOG: &str = "haechi-serve.log";
+
+pub fn run(arguments: &[&str]) -> Result<()> {
+    let (serves, further) = match arguments {
+        ["--serve", rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let further = further.strip_prefix(&["--"]).unwrap_or(further);
     needs::meet(For::Verify)?;
     engine::meet()?;
     must(cargo(&["build", "--release", "--package", "haechi"])?)?;
@@ -35,5 +46,43 @@ pub fn run(further: &[&str]) -> Result<()> {
         Some(2) => bail!("haechi ended with 2: it could not verify; see above"),
         _ => bail!("haechi ended with {status}"),
     }
+    if serves {
+        serve()?;
+    }
     Ok(())
+}
+
+/// Starts the dashboard, which stays when this has ended, and tells its address.
+fn serve() -> Result<()> {
+    let path = target()?.join(LOG);
+    let log = File::create(&path).with_context(|| path.display().to_string())?;
+    // Of a group of its own: Ctrl-C in this terminal does not mean it.
+    let mut dashboard = Command::new(haechi("release")?)
+        .arg("serve")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .context("cannot run haechi serve")?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let said = std::fs::read_to_string(&path)?;
+        if said.contains("https://") {
+            say(said.trim_end());
+            let pid = dashboard.id();
+            say(format!(
+                "It goes on running; `kill {pid}` ends it. What it says: {}",
+                path.display()
+            ));
+            return Ok(());
+        }
+        if let Some(status) = dashboard.try_wait()? {
+            bail!("haechi serve ended with {status}: {}", said.trim_end());
+        }
+        if Instant::now() > until {
+            bail!("haechi serve does not say where it is; see {}", path.display());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }

@@ -9,6 +9,7 @@ use cel::{Env, Program};
 use haechi_core::facts::{
     Container, Engine, File, Gap, History, Host, Image, Monitor, Network, Service, Swarm, Volume,
 };
+use haechi_core::text::visible;
 use haechi_core::{Area, Cause, Policy, Severity, Status, SubjectKind, Text};
 use serde::Deserialize;
 
@@ -165,7 +166,30 @@ impl Compiled {
     }
 }
 
+/// What a check says about one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// What it asks for.
+    pub title: Text,
+    /// What should be seen.
+    pub expected: Text,
+    /// What to do about a failure.
+    pub remediation: Text,
+}
+
 impl Check {
+    /// What it says about the subject of this name.
+    pub fn words(&self, name: &str) -> Words {
+        // Inside a sentence a name must not break the line or reorder it.
+        let name = visible(name);
+        let fill = |text: &Text| text.fill(&[("name", &name)]);
+        Words {
+            title: fill(&self.title),
+            expected: fill(&self.expected),
+            remediation: fill(&self.remediation),
+        }
+    }
+
     fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         let id_ok = !self.id.is_empty()

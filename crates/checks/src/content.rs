@@ -170,6 +170,11 @@ impl Content {
         self.checks.values().map(|loaded| &loaded.check)
     }
 
+    /// A check by id.
+    pub fn check(&self, id: &str) -> Option<&Check> {
+        self.checks.get(id).map(|loaded| &loaded.check)
+    }
+
     /// All benchmarks, embedded ones first.
     pub fn benchmarks(&self) -> &[Benchmark] {
         &self.benchmarks

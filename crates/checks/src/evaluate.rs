@@ -352,34 +352,33 @@ impl<'a> Evaluator<'a> {
         verdict: Verdict,
     ) -> Finding {
         let check = &compiled.check;
-        // Inside a sentence a name must not break the line or reorder it.
+        let words = check.words(&subject.name);
         let name = visible(&subject.name);
-        let fill = |text: &Text| text.fill(&[("name", &name)]);
+        let reason = verdict.reason.as_ref().map(|reason| reason.fill(&[("name", &name)]));
         seen.retain(|line| !line.is_empty());
         if seen.is_empty() {
             let reason = verdict.reason.as_ref().map(|reason| reason.en.to_string());
             seen.push(reason.unwrap_or_else(|| texts::text("nothing", &[]).en.to_string()));
         }
-        let expected = fill(&check.expected);
         let evidence = seen
             .into_iter()
             .map(|seen| Evidence {
                 seen: cut(seen),
-                expected: expected.clone(),
+                expected: words.expected.clone(),
                 source: check.source.clone(),
             })
             .collect();
         Finding {
             check: check.id.clone(),
-            title: fill(&check.title),
+            title: words.title,
             area: check.area,
             severity: check.severity,
             status: verdict.status,
             evidence,
             cause: verdict.cause,
-            reason: verdict.reason.as_ref().map(fill),
+            reason,
             accepted: None,
-            remediation: fill(&check.remediation),
+            remediation: words.remediation,
             fix,
             policy_defaults: self.policy_defaults(compiled),
             subject: subject.clone(),

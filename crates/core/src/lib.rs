@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod policy;
 pub mod report;
 pub mod response;
+pub mod risk;
 pub mod score;
 pub mod text;
 pub mod verdict;

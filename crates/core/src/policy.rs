@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Accepted, Subject, SubjectKind};
+use crate::finding::{Accepted, Subject};
 use crate::vulnerability::Rating;
 
 /// The commented policy that `haechi policy init` writes. Its values are the defaults.
@@ -36,8 +36,10 @@ macro_rules! section {
     )*};
 }
 
+mod exception;
 mod monitor;
 
+pub use exception::{Exception, accepted};
 pub use monitor::{MonitorPolicy, ResponsePolicy};
 
 fn list(items: &[&str]) -> Vec<String> {
@@ -251,26 +253,6 @@ fn any() -> String {
     "*".to_owned()
 }
 
-/// A failure that the site accepts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Exception {
-    /// Id of the check.
-    pub check: String,
-    /// Kind of the subject; any if not given.
-    #[serde(default)]
-    pub kind: Option<SubjectKind>,
-    /// Pattern of the subject's name (`*` and `?`).
-    pub subject: String,
-    /// Why it is accepted.
-    pub reason: String,
-    /// Who answers for it.
-    pub owner: String,
-    /// The last day on which it counts, as `2026-12-31`.
-    #[schemars(with = "String")]
-    pub expires: Date,
-}
-
 /// A policy with where it came from and which keys it sets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Loaded {
@@ -449,22 +431,21 @@ impl Policy {
 
     /// The exception in force for a failing check on `today`, if the site made one.
     pub fn exception(&self, check: &str, subject: &Subject, today: Date) -> Option<Accepted> {
-        let exception = self.exceptions.iter().find(|e| {
-            e.check == check
-                && e.kind.is_none_or(|kind| kind == subject.kind)
-                && today <= e.expires
-                && matches_pattern(&e.subject, &subject.name)
-        })?;
-        Some(Accepted {
-            reason: exception.reason.clone(),
-            owner: exception.owner.clone(),
-            expires: exception.expires,
-        })
+        accepted(&self.exceptions, check, subject, today)
     }
+}
+
+/// What every text begins with that matches a pattern.
+pub fn beginning(pattern: &str) -> &str {
+    pattern.split(['*', '?']).next().unwrap_or_default()
 }
 
 /// Whether `text` matches `pattern`, in which `*` stands for any characters and `?` for one. Linear in time.
 pub fn matches_pattern(pattern: &str, text: &str) -> bool {
+    // Most texts differ from most patterns at once.
+    if !text.starts_with(beginning(pattern)) {
+        return false;
+    }
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);

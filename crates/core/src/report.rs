@@ -149,9 +149,24 @@ impl Counts {
         }
     }
 
+    /// The worst status of which there is one.
+    pub fn worst(&self) -> Option<Status> {
+        Status::WORST_FIRST.into_iter().find(|status| self.of(*status) > 0)
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
         self.pass + self.fail + self.excepted + self.unverified + self.not_applicable
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.pass += other.pass;
+        self.fail += other.fail;
+        self.excepted += other.excepted;
+        self.unverified += other.unverified;
+        self.not_applicable += other.not_applicable;
     }
 }
 

@@ -95,6 +95,11 @@ impl Score {
             share.passing += passing;
             share.counted += counted;
         }
+        Self::of_shares(checks)
+    }
+
+    /// Computes the score of what each check contributes.
+    pub fn of_shares(checks: BTreeMap<String, Share>) -> Self {
         let areas =
             Area::ALL.map(|area| (area, mean(checks.values().filter(|s| s.area == area)))).into();
         Self { total: mean(checks.values()), areas, checks }

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod host;
 pub mod mark;
 pub mod newest;
+pub mod risk;
 
 use haechi_core::finding::Cause;
 use haechi_core::inventory::Scan;

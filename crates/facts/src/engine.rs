@@ -46,6 +46,7 @@ use crate::{Options, gaps::Gaps, gaps::Observed, root::Root};
 pub use api::{Api, ApiError, Call};
 use daemon::Daemon;
 use endpoint::Endpoint;
+pub(crate) use processes::container_ids;
 
 /// Questions that are under way at the same time: enough to keep an engine busy, too few to bother it.
 const CONCURRENCY: usize = 16;

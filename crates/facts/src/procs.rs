@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-pub use self::sockets::{ListeningSocket, listening_sockets};
+pub use self::sockets::{ListeningSocket, Socket, listening_sockets, sockets};
 use crate::root::{Root, RootError};
 
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`.
@@ -132,23 +132,8 @@ impl ProcessTable {
     /// # Errors
     /// This user may not see the process's descriptors.
     pub fn socket_inodes(&self, pid: i32) -> Result<Vec<u64>, RootError> {
-        let path = self.root.proc(&format!("{pid}/fd"));
-        let fail = |error| RootError::new(Path::new(&format!("/proc/{pid}/fd")), error);
-        let mut inodes = Vec::new();
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) if is_permission(&error) => return Err(fail(error)),
-            Err(_) => return Ok(inodes),
-        };
-        for entry in entries.take(DESCRIPTORS_MAX).flatten() {
-            match fs::read_link(entry.path()) {
-                Ok(link) => inodes.extend(link.to_str().and_then(socket_inode)),
-                Err(error) if is_permission(&error) => return Err(fail(error)),
-                // The descriptor was closed meanwhile.
-                Err(_) => {}
-            }
-        }
-        Ok(inodes)
+        socket_inodes_of(&self.root.proc(&pid.to_string()))
+            .map_err(|error| RootError::new(Path::new(&format!("/proc/{pid}/fd")), error))
     }
 
     /// Who has these sockets open: process ids by inode. Process 1 is named only where nobody else
@@ -174,11 +159,31 @@ impl ProcessTable {
     }
 }
 
+/// Inodes of the sockets that a process (`/proc/PID`) has open; empty if it has gone.
+pub(crate) fn socket_inodes_of(process: &Path) -> io::Result<Vec<u64>> {
+    let mut inodes = Vec::new();
+    let entries = match fs::read_dir(process.join("fd")) {
+        Ok(entries) => entries,
+        Err(error) if is_permission(&error) => return Err(error),
+        Err(_) => return Ok(inodes),
+    };
+    for entry in entries.take(DESCRIPTORS_MAX).flatten() {
+        match fs::read_link(entry.path()) {
+            Ok(link) => inodes.extend(link.to_str().and_then(socket_inode)),
+            Err(error) if is_permission(&error) => return Err(error),
+            // The descriptor was closed meanwhile.
+            Err(_) => {}
+        }
+    }
+    Ok(inodes)
+}
+
 fn is_permission(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-fn read_entry(dir: &Path, pid: i32) -> io::Result<ProcessEntry> {
+/// One process, from its folder in /proc.
+pub(crate) fn read_entry(dir: &Path, pid: i32) -> io::Result<ProcessEntry> {
     let broken = || io::Error::from(io::ErrorKind::InvalidData);
     let stat = fs::read(dir.join("stat"))?;
     let stat = String::from_utf8_lossy(&stat);

@@ -1,17 +1,21 @@
 //! The command line, as typed. Every option has a `HAECHI_*` variable.
 
+mod account;
 mod alerts;
 mod image;
 mod monitor;
+mod serve;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use account::*;
 pub use alerts::*;
 pub use image::*;
 pub use monitor::*;
+pub use serve::*;
 
 /// Verifies that a container environment is secure.
 #[derive(Debug, Parser)]
@@ -80,6 +84,11 @@ pub enum Command {
     Actions(Actions),
     /// What was done through the engine, newest first
     Activity(Activity),
+    /// Dashboard and API: verifies, watches, and shows what is at risk
+    Serve(Serve),
+    /// Work of the dashboard
+    #[command(subcommand, hide = true)]
+    ServeWork(Work),
     /// Benchmarks and checks
     #[command(subcommand)]
     Benchmark(Benchmark),
@@ -93,6 +102,15 @@ pub enum Command {
     /// Accept failures for a while
     #[command(subcommand)]
     Except(Except),
+    /// Accounts of the dashboard
+    #[command(subcommand)]
+    Account(Account),
+    /// API tokens of the dashboard
+    #[command(subcommand)]
+    Token(Token),
+    /// Who did what: the audit log
+    #[command(subcommand)]
+    Audit(Audit),
     /// JSON Schemas of what Haechi writes
     Schema {
         /// Which
@@ -196,6 +214,8 @@ pub enum SchemaOf {
     Activity,
     /// Events (`monitor --events`)
     Event,
+    /// The dashboard's API, as an OpenAPI document
+    Openapi,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,8 @@
 //! One function for each command.
 
+mod account;
 mod alerts;
+mod audit;
 mod benchmark;
 mod collect;
 mod db;
@@ -8,14 +10,18 @@ mod except;
 mod history;
 mod image;
 mod images;
+mod inventory;
 mod lines;
 mod marks;
 mod misc;
 mod monitor;
 mod policy;
 mod rules;
+mod serve;
+pub mod serve_web;
 mod verify;
 mod watched;
+mod work;
 
 use std::path::Path;
 
@@ -126,6 +132,42 @@ pub const NOTES: &[&str] = &[
     "monitor-responds",
     "monitor-needs-root",
     "monitor-unanswered",
+    "account-added",
+    "account-locked",
+    "account-open",
+    "account-login",
+    "account-no-login",
+    "account-password",
+    "account-role",
+    "account-now-locked",
+    "account-now-open",
+    "account-removed",
+    "token-added",
+    "token-until",
+    "token-used",
+    "token-unused",
+    "token-removed",
+    "audit-changed",
+    "audit-removed",
+    "audit-reordered",
+    "audit-rewritten",
+    "audit-truncated",
+    "audit-forged",
+    "audit-unsigned",
+    "audit-fault",
+    "audit-more",
+    "audit-is-changed",
+    "audit-is-whole",
+    "audit-is-unsigned",
+    "audit-no-head",
+    "audit-tail",
+    "serve-first",
+    "serve-at",
+    "serve-fingerprint",
+    "serve-no-monitor",
+    "serve-everybody",
+    "serve-ended",
+    "serve-held",
 ];
 
 /// Runs a command; its exit code.
@@ -139,11 +181,16 @@ pub async fn run(command: &Command, setting: &Setting) -> anyhow::Result<u8> {
         Command::Alerts(args) => alerts::alerts(args, setting).await,
         Command::Actions(args) => alerts::actions(args, setting).await,
         Command::Activity(args) => alerts::activity(args, setting).await,
+        Command::Serve(args) => serve::run(args, setting).await,
+        Command::ServeWork(work) => work::run(work, setting).await,
         Command::Benchmark(args) => benchmark::run(args, setting),
         Command::Policy(args) => policy::run(args, setting),
         Command::History(args) => history::list(args, setting).await,
         Command::Diff(args) => history::diff(args, setting).await,
         Command::Except(args) => except::run(args, setting).await,
+        Command::Account(args) => account::run(args, setting).await,
+        Command::Token(args) => account::token(args, setting).await,
+        Command::Audit(args) => audit::run(args, setting).await,
         Command::Schema { what } => misc::schema(*what),
         Command::Completion { shell } => misc::completion(*shell),
         Command::Man => misc::man(),

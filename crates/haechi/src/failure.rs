@@ -37,6 +37,9 @@ pub enum Failure {
     /// Examples of checks did not come out.
     #[error("{0}")]
     ExamplesFailed(String),
+    /// An account or token is not as it has to be; the key of the words, and what it is about.
+    #[error("{name}: {key}")]
+    Refused { key: &'static str, name: String },
     /// The store said no.
     #[error("{0}")]
     Store(String),
@@ -46,6 +49,9 @@ pub enum Failure {
     /// Another monitor of this machine responds already; its process.
     #[error("{0}")]
     MonitorResponds(String),
+    /// Another dashboard keeps its data in this folder already.
+    #[error("{0}")]
+    Serves(String),
     /// The engine has no such image.
     #[error("{0}")]
     NoSuchImage(String),
@@ -88,6 +94,14 @@ pub const KEYS: &[&str] = &[
     "no-archive",
     "bad-rules",
     "pointless-option",
+    "account-none",
+    "account-conflict",
+    "account-name",
+    "account-not-done",
+    "token-none",
+    "token-name",
+    "token-days",
+    "token-many",
 ];
 
 impl Failure {
@@ -131,7 +145,9 @@ impl Failure {
                 let variable = format!("HAECHI_{}", option.to_uppercase());
                 setting.text("pointless-option", &[("option", option), ("variable", &variable)])
             }
+            Self::Refused { key, name } => setting.text(key, &[("name", name)]),
             Self::Store(why) => setting.text("store-failed", &[("why", why)]),
+            Self::Serves(path) => setting.text("serve-held", &[("path", path)]),
             Self::NeedsRoot => setting.text("monitor-needs-root", &[]),
             Self::MonitorResponds(pid) => setting.text("monitor-responds", &[("pid", pid)]),
         }

@@ -15,9 +15,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Before anything else: the worker has no threads, files or settings but those that it needs.
-    if std::env::args_os().nth(1).is_some_and(|name| name == haechi_image::worker::COMMAND) {
-        return worker();
+    // Before anything else: the workers have no threads, files or settings but those that they need.
+    if let Some(name) = std::env::args_os().nth(1) {
+        if name == haechi_image::worker::COMMAND {
+            return worker(haechi_image::worker::main());
+        }
+        if name == haechi_server::order::COMMAND {
+            return worker(commands::serve_web::serve_web());
+        }
     }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
@@ -40,13 +45,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// The process that reads images; see `haechi-image`.
-fn worker() -> ExitCode {
-    match haechi_image::worker::main() {
+/// How a process that reads images (`haechi-image`) or hears requests (`haechi-server`) ended.
+fn worker(ended: Result<(), impl std::fmt::Display>) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _ = writeln!(std::io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,7 @@
 //! What every command needs: language, places of files, and how to print.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ pub struct Setting {
     pub host: Option<String>,
     pub quiet: bool,
     pub verbose: u8,
+    /// Whether how far work is goes to stdout, as lines of JSON: for the desk.
+    pub beats: bool,
     color: bool,
     policy: Option<PathBuf>,
     data_dir: Option<PathBuf>,
@@ -56,9 +59,33 @@ impl Setting {
             host: global.host.clone(),
             quiet: global.quiet,
             verbose: global.verbose,
+            beats: false,
             color: !no_color && std::io::stdout().is_terminal(),
             policy: global.policy.clone(),
             data_dir: global.data_dir.clone(),
+        }
+    }
+
+    /// The global options, for another process of Haechi's own.
+    pub fn options(&self) -> Vec<OsString> {
+        let mut options: Vec<OsString> = vec!["--root".into(), self.root.clone().into()];
+        options.extend(["--data-dir".into(), self.data_dir().into()]);
+        if let Some(policy) = &self.policy {
+            options.extend(["--policy".into(), policy.into()]);
+        }
+        if let Some(host) = &self.host {
+            options.extend(["--host".into(), host.into()]);
+        }
+        options
+    }
+
+    /// Tells the desk how far work is.
+    pub fn beat(&self, done: u64, total: u64) {
+        if self.beats
+            && let Ok(line) = serde_json::to_string(&haechi_desk::Progress { done, total })
+        {
+            // The desk that went away needs to know nothing.
+            let _ = crate::output::stdout(|out| Ok(writeln!(out, "{line}")?));
         }
     }
 
@@ -71,6 +98,7 @@ impl Setting {
             host: None,
             quiet: true,
             verbose: 0,
+            beats: false,
             color: false,
             policy: None,
             data_dir: None,

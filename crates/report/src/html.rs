@@ -23,8 +23,11 @@ use crate::labels::{Labels, key};
 use view::{AreaView, CauseView, GapView, MovementView, SectionView, TodoView, View};
 
 /// The one style of all pages.
-pub(crate) const CSS: &str =
-    concat!(include_str!("../templates/report.css"), include_str!("../templates/image.css"));
+pub(crate) const CSS: &str = concat!(
+    include_str!("../templates/tokens.css"),
+    include_str!("../templates/report.css"),
+    include_str!("../templates/image.css")
+);
 const JS: &str =
     concat!(include_str!("../templates/common.js"), include_str!("../templates/report.js"));
 

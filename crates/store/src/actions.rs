@@ -135,6 +135,38 @@ impl Store {
             .collect()
     }
 
+    /// One action; `None` if it is forgotten.
+    ///
+    /// # Errors
+    /// The database cannot be read or is damaged.
+    pub async fn action(&self, id: ActionId) -> Result<Option<Action>, StoreError> {
+        let row: Option<Row> = sqlx::query_as("SELECT id, body FROM action WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.failed("reading an action"))?;
+        Ok(row.map(|row| self.understood(row)).transpose()?.map(|(_, action)| action))
+    }
+
+    /// What was done about an alert, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read or is damaged.
+    pub async fn actions_about(
+        &self,
+        alert: AlertId,
+    ) -> Result<Vec<(ActionId, Action)>, StoreError> {
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT id, body FROM action WHERE alert = ? ORDER BY id LIMIT 100")
+                .bind(alert)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.failed("reading actions"))?;
+        rows.into_iter()
+            .map(|row| self.understood(row).map(|(id, action)| (ActionId(id), action)))
+            .collect()
+    }
+
     /// Actions, newest first.
     ///
     /// # Errors

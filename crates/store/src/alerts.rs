@@ -2,7 +2,7 @@
 //!
 //! All of one call are kept, or none; what was acknowledged survives a power failure. Nothing is judged here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use haechi_core::alert::{Alert, Priority};
@@ -142,6 +142,42 @@ impl Store {
         Ok(rows.into_iter().map(|(id, alert)| (AlertId(id), alert)).collect())
     }
 
+    /// One alert; `None` if it is forgotten.
+    ///
+    /// # Errors
+    /// The database cannot be read or is damaged.
+    pub async fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {
+        let row: Option<(i64, String)> = sqlx::query_as("SELECT id, body FROM alert WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.failed("reading an alert"))?;
+        Ok(row.map(|row| self.understood(row)).transpose()?.map(|(_, alert)| alert))
+    }
+
+    /// How many alerts there are of each priority since a moment.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn alerts_by_priority(
+        &self,
+        since: Timestamp,
+    ) -> Result<BTreeMap<Priority, u64>, StoreError> {
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as("SELECT priority, count(*) FROM alert WHERE at >= ? GROUP BY priority")
+                .bind(nanoseconds(since))
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.failed("counting alerts"))?;
+        let named = |number: i64| PRIORITIES.into_iter().find(|one| rank(*one) == number);
+        Ok(rows
+            .into_iter()
+            .filter_map(|(priority, count)| {
+                Some((named(priority)?, u64::try_from(count).unwrap_or_default()))
+            })
+            .collect())
+    }
+
     /// The newest alert of each rule in a container since a moment, those that are evidence for a check first, then
     /// the newest first; at most `limit`.
     ///
@@ -176,6 +212,17 @@ impl Store {
             .collect()
     }
 }
+
+const PRIORITIES: [Priority; 8] = [
+    Priority::Emergency,
+    Priority::Alert,
+    Priority::Critical,
+    Priority::Error,
+    Priority::Warning,
+    Priority::Notice,
+    Priority::Informational,
+    Priority::Debug,
+];
 
 /// A priority as a number: the most urgent is 0.
 fn rank(priority: Priority) -> i64 {

@@ -46,14 +46,37 @@ impl Store {
         Ok(done.last_insert_rowid())
     }
 
-    /// All exceptions with their numbers, expired ones too, oldest first.
+    /// All exceptions with their numbers, expired ones too but not those taken back, oldest first.
     ///
     /// # Errors
     /// The database cannot be read or is damaged.
     pub async fn exceptions(&self) -> Result<Vec<(i64, Exception)>, StoreError> {
         let rows: Vec<ExceptionRow> = sqlx::query_as(
-            "SELECT id, check_id, kind, subject, reason, owner, expires FROM exception ORDER BY id",
+            "SELECT id, check_id, kind, subject, reason, owner, expires FROM exception
+             WHERE withdrawn_s IS NULL ORDER BY id",
         )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("reading exceptions"))?;
+        rows.into_iter().map(|row| self.exception(row)).collect()
+    }
+
+    /// Exceptions with their numbers that were there at some time of a period, those taken back since too, oldest first;
+    /// the end is not in it.
+    ///
+    /// # Errors
+    /// The database cannot be read or is damaged.
+    pub async fn exceptions_in(
+        &self,
+        from: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<(i64, Exception)>, StoreError> {
+        let rows: Vec<ExceptionRow> = sqlx::query_as(
+            "SELECT id, check_id, kind, subject, reason, owner, expires FROM exception
+             WHERE added_s < ?2 AND (withdrawn_s IS NULL OR withdrawn_s >= ?1) ORDER BY id",
+        )
+        .bind(from.as_second())
+        .bind(end.as_second())
         .fetch_all(&self.pool)
         .await
         .map_err(self.failed("reading exceptions"))?;
@@ -78,7 +101,7 @@ impl Store {
         Ok((row.id, exception))
     }
 
-    /// Forgets an exception.
+    /// Takes an exception back. That it was there stays on record.
     ///
     /// # Errors
     /// There is none of this number, or the database cannot be written.
@@ -86,11 +109,14 @@ impl Store {
         let doing = "removing an exception";
         let failed = self.failed(doing);
         let mut writing = self.begin(doing).await?;
-        let done = sqlx::query("DELETE FROM exception WHERE id = ?")
-            .bind(number)
-            .execute(&mut *writing.all)
-            .await
-            .map_err(failed)?;
+        let done = sqlx::query(
+            "UPDATE exception SET withdrawn_s = ? WHERE id = ? AND withdrawn_s IS NULL",
+        )
+        .bind(Timestamp::now().as_second())
+        .bind(number)
+        .execute(&mut *writing.all)
+        .await
+        .map_err(failed)?;
         writing.all.commit().await.map_err(failed)?;
         match done.rows_affected() {
             0 => Err(StoreError::NoException(number)),

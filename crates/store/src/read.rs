@@ -56,7 +56,7 @@ pub struct Verification {
 }
 
 #[derive(sqlx::FromRow)]
-struct ListRow {
+pub(crate) struct ListRow {
     id: VerificationId,
     taken_at: String,
     host: String,
@@ -78,7 +78,7 @@ struct FullRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct KeptRow {
+pub(crate) struct KeptRow {
     check_id: String,
     kind: String,
     name: String,
@@ -207,7 +207,7 @@ impl Store {
         rows.into_iter().map(|row| self.kept_row(row)).collect()
     }
 
-    fn list_row(&self, row: ListRow) -> Result<VerificationRow, StoreError> {
+    pub(crate) fn list_row(&self, row: ListRow) -> Result<VerificationRow, StoreError> {
         let summary: Summary = self.json(&row.summary)?;
         Ok(VerificationRow {
             id: row.id,
@@ -222,7 +222,7 @@ impl Store {
         })
     }
 
-    fn kept_row(&self, row: KeptRow) -> Result<Kept, StoreError> {
+    pub(crate) fn kept_row(&self, row: KeptRow) -> Result<Kept, StoreError> {
         Ok(Kept {
             check: row.check_id,
             kind: self.word(&row.kind)?,
@@ -237,12 +237,12 @@ impl Store {
     }
 
     /// One of a closed list of names.
-    fn word<'a, T: Deserialize<'a>>(&self, name: &'a str) -> Result<T, StoreError> {
+    pub(crate) fn word<'a, T: Deserialize<'a>>(&self, name: &'a str) -> Result<T, StoreError> {
         let deserializer: StrDeserializer<'_, ValueError> = name.into_deserializer();
         T::deserialize(deserializer).map_err(|error| self.damaged(error.to_string()))
     }
 
-    fn json<T: DeserializeOwned>(&self, text: &str) -> Result<T, StoreError> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, text: &str) -> Result<T, StoreError> {
         serde_json::from_str(text).map_err(|error| self.damaged(error.to_string()))
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the policy.
 
 use super::*;
+use crate::finding::SubjectKind;
 
 #[test]
 fn the_template_is_the_defaults() {

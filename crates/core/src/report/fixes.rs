@@ -64,10 +64,18 @@ enum Way<'a> {
     Version(&'a str),
 }
 
+/// Vulnerabilities that one upgrade removes, with their places.
+type Members<'a> = Vec<(usize, &'a FlawLine)>;
+
 /// The upgrades that remove these vulnerabilities, those first that remove most: the exploited, then by rating.
 pub fn fixes(flaws: &[FlawLine]) -> Vec<FixLine> {
-    let mut groups: BTreeMap<(&str, &str, Way<'_>), Vec<&FlawLine>> = BTreeMap::new();
-    for flaw in flaws.iter().filter(|flaw| !flaw.fixed.is_empty()) {
+    grouped(flaws).into_iter().map(|(fix, _)| fix).collect()
+}
+
+/// The same, each with the places of the vulnerabilities that it removes.
+pub fn grouped(flaws: &[FlawLine]) -> Vec<(FixLine, Vec<usize>)> {
+    let mut groups: BTreeMap<(&str, &str, Way<'_>), Members<'_>> = BTreeMap::new();
+    for (place, flaw) in flaws.iter().enumerate().filter(|(_, flaw)| !flaw.fixed.is_empty()) {
         let way = match release(&flaw.fixed) {
             _ if !flaw.command.is_empty() && !flaw.command.contains(&flaw.fixed) => {
                 Way::Command(&flaw.command)
@@ -75,15 +83,16 @@ pub fn fixes(flaws: &[FlawLine]) -> Vec<FixLine> {
             Some((branch, _)) => Way::Branch(branch),
             None => Way::Version(&flaw.fixed),
         };
-        groups.entry((&flaw.package, &flaw.installed, way)).or_default().push(flaw);
+        groups.entry((&flaw.package, &flaw.installed, way)).or_default().push((place, flaw));
     }
-    let mut fixes: Vec<FixLine> = groups
+    let mut fixes: Vec<(FixLine, Vec<usize>)> = groups
         .into_iter()
         .filter_map(|((package, installed, way), group)| {
-            let last = match way {
-                Way::Branch(_) => group.iter().max_by_key(|flaw| release(&flaw.fixed))?,
+            let (_, last) = match way {
+                Way::Branch(_) => group.iter().max_by_key(|(_, flaw)| release(&flaw.fixed))?,
                 _ => group.first()?,
             };
+            let places = group.iter().map(|(place, _)| *place).collect();
             let mut fix = FixLine {
                 package: package.to_owned(),
                 installed: installed.to_owned(),
@@ -94,7 +103,7 @@ pub fn fixes(flaws: &[FlawLine]) -> Vec<FixLine> {
             if matches!(way, Way::Branch(_)) {
                 fix.fixed.push(last.fixed.clone());
             }
-            for flaw in group {
+            for (_, flaw) in group {
                 *fix.removes.entry(flaw.rating).or_default() += 1;
                 fix.exploited += u64::from(flaw.exploited);
                 if !matches!(way, Way::Branch(_))
@@ -109,10 +118,10 @@ pub fn fixes(flaws: &[FlawLine]) -> Vec<FixLine> {
                     fix.ids.push(flaw.id.clone());
                 }
             }
-            Some(fix)
+            Some((fix, places))
         })
         .collect();
-    fixes.sort_by_cached_key(|fix| std::cmp::Reverse(fix.weight()));
+    fixes.sort_by_cached_key(|(fix, _)| std::cmp::Reverse(fix.weight()));
     fixes
 }
 

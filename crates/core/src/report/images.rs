@@ -199,7 +199,7 @@ impl ImageLine {
     }
 
     /// In short, what the facts of an image say.
-    fn of_image(image: &Image, gaps: &[Gap], containers: Vec<String>) -> Self {
+    pub fn of_image(image: &Image, gaps: &[Gap], containers: Vec<String>) -> Self {
         let id = image.id.clone().unwrap_or_default();
         let tags = image.tags.clone().unwrap_or_default();
         let scan = image.scan.as_ref();

@@ -236,7 +236,7 @@ fn only_servers(processes: &mut [Process], listeners: Option<&[Listener]>) {
 }
 
 /// Container ids in a control group's path.
-fn container_ids(path: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn container_ids(path: &str) -> impl Iterator<Item = &str> {
     path.split('/')
         // Podman's monitor of a container runs outside it, in a group that carries the container's id.
         .filter(|part| !part.contains("conmon"))

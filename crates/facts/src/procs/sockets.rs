@@ -1,11 +1,11 @@
-//! Listening sockets of a process's network namespace, from the kernel's socket tables.
+//! Sockets of a process's network namespace, from the kernel's socket tables.
 //!
 //! Only TCP and UDP. A line that is not understood is an error: leaving it out would hide a
 //! listener.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::root::{Root, RootError, RootErrorKind};
@@ -30,6 +30,51 @@ pub struct ListeningSocket {
 /// The process has gone, `ROOT/proc` is none, or a table could not be understood: an empty list
 /// would be a claim.
 pub fn listening_sockets(root: &Root, pid: i32) -> Result<Vec<ListeningSocket>, RootError> {
+    in_tables(root, pid, parse_socket)
+}
+
+/// A socket of TCP or UDP, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Socket {
+    /// `tcp` or `udp`.
+    pub protocol: &'static str,
+    /// Local address and port.
+    pub local: SocketAddr,
+    /// The other end; absent if it takes connections or datagrams from anybody.
+    pub remote: Option<SocketAddr>,
+    /// The socket's inode.
+    pub inode: u64,
+}
+
+/// TCP and UDP sockets that processes hold, in the network namespace of a process, sorted.
+///
+/// # Errors
+/// As [`listening_sockets`].
+pub fn sockets(root: &Root, pid: u32) -> Result<Vec<Socket>, RootError> {
+    in_tables(root, i32::try_from(pid).unwrap_or_default(), parse_any)
+}
+
+/// A line of a socket table: `None` if it is not understood, `Some(None)` if nobody holds the socket any more.
+fn parse_any(line: &str, protocol: &'static str) -> Option<Option<Socket>> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let local = parse_end(fields.next()?)?;
+    let remote = parse_end(fields.next()?)?;
+    let inode = fields.nth(6)?.parse().ok()?;
+    let remote = (remote.port() != 0).then_some(remote);
+    Some((inode != 0).then_some(Socket { protocol, local, remote, inode }))
+}
+
+fn parse_end(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    Some(SocketAddr::new(parse_address(address)?, u16::from_str_radix(port, 16).ok()?))
+}
+
+/// What the lines of all socket tables of a process's network say, sorted, each once.
+fn in_tables<T: Ord>(
+    root: &Root,
+    pid: i32,
+    parse: impl Fn(&str, &'static str) -> Option<Option<T>>,
+) -> Result<Vec<T>, RootError> {
     let mut sockets = Vec::new();
     for (file, protocol) in [("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp")] {
         let shown = format!("/proc/{pid}/net/{file}");
@@ -45,7 +90,7 @@ pub fn listening_sockets(root: &Root, pid: i32) -> Result<Vec<ListeningSocket>, 
         };
         for line in BufReader::new(table).lines().skip(1) {
             let line = line.map_err(|error| RootError::new(Path::new(&shown), error))?;
-            match parse_socket(&line, protocol) {
+            match parse(&line, protocol) {
                 Some(Some(socket)) => sockets.push(socket),
                 Some(None) => {}
                 None => {

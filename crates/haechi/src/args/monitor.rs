@@ -47,6 +47,9 @@ pub struct Monitor {
     /// Also every event, not only alerts
     #[arg(long, env = "HAECHI_EVENTS")]
     pub events: bool,
+    /// Watch for the dashboard that started it: say once that it began, show nothing, and end with it
+    #[arg(long, hide = true)]
+    pub desk: bool,
     /// End after so many seconds [default: when interrupted]
     #[arg(long, env = "HAECHI_SECONDS", value_name = "N")]
     pub seconds: Option<u64>,

@@ -6,6 +6,7 @@ use haechi_core::facts::Gap;
 use haechi_core::facts::Snapshot;
 use haechi_core::finding::{Cause, SubjectKind};
 use haechi_core::policy::Loaded;
+use haechi_core::verdict::ImageReport;
 use haechi_store::Store;
 use jiff::Timestamp;
 
@@ -39,17 +40,21 @@ pub async fn run(args: &Collect, setting: &Setting) -> anyhow::Result<u8> {
     })
 }
 
-/// Takes images and the host's packages apart. Whatever goes wrong leaves facts absent, and so unverified.
+/// Takes images and the host's packages apart, and gives the reports about the images. Whatever goes wrong leaves facts
+/// absent, and so unverified.
 pub async fn images(
     snapshot: &mut Snapshot,
     policy: &Loaded,
     reading: &ImageReading,
     offline: bool,
     setting: &Setting,
-) {
-    if let Err(error) = super::images::examine(snapshot, policy, reading, offline, setting).await {
-        setting.note("images-not-examined", &[("why", &format!("{error:#}"))]);
-    }
+) -> Vec<ImageReport> {
+    super::images::examine(snapshot, policy, reading, offline, setting).await.unwrap_or_else(
+        |error| {
+            setting.note("images-not-examined", &[("why", &format!("{error:#}"))]);
+            Vec::new()
+        },
+    )
 }
 
 /// Collects the facts of this host and completes them with what the store remembers.

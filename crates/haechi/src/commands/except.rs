@@ -1,10 +1,16 @@
 //! `haechi except`: accept failures for a while, with reason, owner and expiry.
 //!
-//! What is accepted here is kept in the store and counts like the exceptions of the policy.
+//! What is accepted here is kept in the store and counts like the exceptions of the policy. It is on record in the audit
+//! log before it counts.
 
 use haechi_core::policy::Exception;
 use haechi_core::text::visible;
 
+use haechi_desk::AuditLog;
+use haechi_store::{Store, StoreError};
+use serde_json::{Value, json};
+
+use super::audit::user;
 use super::store_failure;
 use crate::args::Except;
 use crate::failure::Failure;
@@ -27,7 +33,10 @@ pub async fn run(command: &Except, setting: &Setting) -> anyhow::Result<u8> {
                 owner: owner.clone(),
                 expires: *expires,
             };
-            let number = store.add_exception(&exception).await.map_err(store_failure)?;
+            let told =
+                json!({ "check": check, "reason": reason, "owner": owner, "expires": expires });
+            let work = store.add_exception(&exception);
+            let number = deed(&store, setting, "Accept", subject, told, work).await?;
             let number = number.to_string();
             setting
                 .note("exception-added", &[("number", &number), ("expires", &expires.to_string())]);
@@ -52,9 +61,27 @@ pub async fn run(command: &Except, setting: &Setting) -> anyhow::Result<u8> {
             })?;
         }
         Except::Remove { number } => {
-            store.remove_exception(*number).await.map_err(store_failure)?;
-            setting.note("exception-removed", &[("number", &number.to_string())]);
+            let (subject, work) = (number.to_string(), store.remove_exception(*number));
+            deed(&store, setting, "Withdraw", &subject, json!({}), work).await?;
+            setting.note("exception-removed", &[("number", &subject)]);
         }
     }
     Ok(exit::CLEAN)
+}
+
+/// Does something on record.
+async fn deed<T>(
+    store: &Store,
+    setting: &Setting,
+    action: &str,
+    subject: &str,
+    told: Value,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> anyhow::Result<T> {
+    let log = AuditLog::open(store.clone(), &setting.data_dir()).await?;
+    let begun = log.begin(&user(), "", action, subject, &told).await.map_err(store_failure)?;
+    let result = work.await;
+    begun.end(if result.is_ok() { "done" } else { "failed" }).await;
+    log.close().await;
+    result.map_err(store_failure)
 }

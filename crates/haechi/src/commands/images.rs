@@ -94,7 +94,9 @@ async fn judged(
     options: &Options,
     setting: &Setting,
 ) -> anyhow::Result<Vec<ImageReport>> {
+    let length = images.len() as u64;
     let bar = progress(images.len(), setting);
+    setting.beat(0, length);
     let mut reports: Vec<(usize, ImageReport)> = stream::iter(images.into_iter().enumerate())
         .map(|(number, image)| {
             let (api, bar) = (Arc::clone(api), bar.clone());
@@ -108,6 +110,7 @@ async fn judged(
                 scan.subject.reference.clone_from(name);
                 scan.subject.id.clone_from(&image.id);
                 bar.inc(1);
+                setting.beat(bar.position(), length);
                 Ok((number, examiner.judge(scan, image.containers)?))
             }
         })
@@ -137,16 +140,17 @@ fn progress(length: usize, setting: &Setting) -> indicatif::ProgressBar {
     bar
 }
 
-/// Takes all images of a snapshot apart, and fills the facts that this gives.
+/// Takes all images of a snapshot apart, fills the facts that this gives, and gives the reports about them.
 pub async fn examine(
     snapshot: &mut Snapshot,
     policy: &Loaded,
     reading: &ImageReading,
     offline: bool,
     setting: &Setting,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<ImageReport>> {
     let examiner = examiner(setting, policy)?;
     let options = image::engine_options(reading, setting)?;
+    let mut reports = Vec::new();
     if let Some(images) = &snapshot.images {
         let wanted = images
             .iter()
@@ -159,7 +163,7 @@ pub async fn examine(
             })
             .collect();
         let api = image::api(setting)?;
-        let reports = judged(&api, wanted, &examiner, &options, setting).await?;
+        reports = judged(&api, wanted, &examiner, &options, setting).await?;
         let mut gaps = Vec::new();
         for image in snapshot.images.iter_mut().flatten() {
             let report = reports.iter().find(|r| Some(&r.scan.subject.id) == image.id.as_ref());
@@ -177,7 +181,7 @@ pub async fn examine(
     }
     snapshot.gaps.sort();
     snapshot.gaps.dedup();
-    Ok(())
+    Ok(reports)
 }
 
 pub async fn list(args: &ImageList, setting: &Setting) -> anyhow::Result<u8> {

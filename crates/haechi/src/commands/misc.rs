@@ -7,7 +7,7 @@ use crate::args::{Cli, SchemaOf};
 use crate::{exit, output};
 
 pub fn schema(what: SchemaOf) -> anyhow::Result<u8> {
-    let schema = match what {
+    let schema: serde_json::Value = match what {
         SchemaOf::Report => haechi_report::report_schema(),
         SchemaOf::Snapshot => haechi_report::snapshot_schema(),
         SchemaOf::Image => haechi_report::image_schema(),
@@ -15,6 +15,7 @@ pub fn schema(what: SchemaOf) -> anyhow::Result<u8> {
         SchemaOf::Action => haechi_report::action_schema(),
         SchemaOf::Activity => haechi_report::activity_schema(),
         SchemaOf::Event => haechi_report::event_schema(),
+        SchemaOf::Openapi => haechi_server::openapi::document(),
     };
     output::stdout(|out| {
         serde_json::to_writer_pretty(&mut *out, &schema)?;

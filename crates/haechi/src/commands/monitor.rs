@@ -21,9 +21,9 @@ use tokio::sync::mpsc;
 
 use super::rules;
 use crate::args::Monitor as Args;
-use crate::exit;
 use crate::failure::Failure;
 use crate::setting::Setting;
+use crate::{exit, output};
 
 mod shown;
 
@@ -53,12 +53,16 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     if args.respond && policy.responses.is_empty() && policy.denied_programs.is_empty() {
         setting.note("monitor-no-responses", &[]);
     }
+    if args.desk {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    }
     let _lock = if args.respond { Some(lock()?) } else { None };
     let store = if args.no_store { None } else { Some(super::store(setting).await?) };
     let (renew, renewed) = mpsc::channel(1);
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let rules = loaded.rules;
-    let count = rules.running().len().to_string();
+    let running = rules.running().len();
+    let count = running.to_string();
     let setup = Setup {
         rules,
         policy,
@@ -68,7 +72,7 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
         engine: connect(setting),
         store,
         renewed,
-        show: shown::show(args.format, setting, stop),
+        show: if args.desk { Box::new(|_| ()) } else { shown::show(args.format, setting, stop) },
         outputs: outputs(args).await?,
         without_kernel: args.without_bpf,
         events: args.events,
@@ -108,6 +112,9 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
         } {
             setting.note(key, &[]);
         }
+        if args.desk {
+            tell_desk(abilities, running);
+        }
         setting.note("monitor-began", &[("rules", &count)]);
     };
     let summary = watch(setup, ready, end).await;
@@ -133,6 +140,19 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     } else {
         exit::CLEAN
     })
+}
+
+/// Tells the desk that watching has begun, and what it lacks.
+fn tell_desk(abilities: &[haechi_sensor::Ability], rules: usize) {
+    let lacks = abilities.iter().filter_map(|ability| {
+        let why = ability.missing.as_ref()?;
+        Some(format!("{}: {} ({why})", ability.name, ability.gives))
+    });
+    let began = haechi_desk::Began { rules, lacks: lacks.collect() };
+    let written = output::stdout(|out| Ok(writeln!(out, "{}", serde_json::to_string(&began)?)?));
+    if let Err(error) = written {
+        tracing::warn!("the desk was not told that watching began: {error:#}");
+    }
 }
 
 /// Names entries of the policy that answer no rule: a name that was typed wrong answers nothing.

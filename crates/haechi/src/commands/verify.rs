@@ -8,11 +8,13 @@ use std::time::Duration;
 use haechi_core::alert::Priority;
 use haechi_core::facts::{ContainerAlert, SNAPSHOT_SIZE_MAX, Snapshot};
 use haechi_core::report::distinct;
-use haechi_core::{Report, Severity, Status};
+use haechi_core::verdict::ImageReport;
+use haechi_core::{Policy, Report, Severity, Status};
 use haechi_report::Format;
-use haechi_store::Store;
+use haechi_store::{Store, StoreError, VerificationId};
 
 use super::collect;
+use super::inventory::{self, Verified};
 use crate::args::{FailOn, FormatArg, Verify};
 use crate::failure::Failure;
 use crate::setting::{Setting, is_broken_pipe};
@@ -45,13 +47,15 @@ pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
         let accepted = store.exceptions().await.map_err(super::store_failure)?;
         policy.policy.exceptions.extend(accepted.into_iter().map(|(_, exception)| exception));
     }
+    let mut reports = Vec::new();
     let snapshot = match &args.snapshot {
         Some(path) => read(path)?,
         None => {
             let timeout = Duration::from_secs(args.timeout);
             let mut snapshot = collect::facts(setting, &policy, timeout, &store).await;
             if !args.no_images {
-                collect::images(&mut snapshot, &policy, &args.reading, args.offline, setting).await;
+                let (reading, offline) = (&args.reading, args.offline);
+                reports = collect::images(&mut snapshot, &policy, reading, offline, setting).await;
             }
             snapshot
         }
@@ -60,7 +64,13 @@ pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
     let mut report = haechi_checks::verify(&content, &benchmark, &snapshot, &policy)
         .map_err(|errors| super::invalid(&errors))?;
     if live {
-        keep(&mut report, &snapshot, &store, args, setting).await;
+        match &store {
+            Ok(store) => {
+                keep(&mut report, &snapshot, &reports, &policy.policy, store, setting).await;
+            }
+            Err(_) if args.no_store => {}
+            Err(why) => setting.note("not-kept", &[("why", &why.to_string())]),
+        }
     }
     let code = code(&report, &snapshot, args.fail_on);
     match write(&report, &files, args, setting) {
@@ -160,26 +170,33 @@ fn is_complete(snapshot: &Snapshot) -> bool {
 async fn keep(
     report: &mut Report,
     snapshot: &Snapshot,
-    store: &anyhow::Result<Store>,
-    args: &Verify,
+    images: &[ImageReport],
+    policy: &Policy,
+    store: &Store,
     setting: &Setting,
 ) {
-    let store = match store {
-        Ok(store) => store,
-        Err(_) if args.no_store => return,
-        Err(why) => return setting.note("not-kept", &[("why", &why.to_string())]),
+    let keeping = async {
+        let id = kept(report, snapshot, store).await?;
+        let verified = Verified { snapshot, reports: vec![report], images, policy };
+        inventory::keep(&verified, id, store, setting).await
     };
-    let complete = is_complete(snapshot);
-    let kept = async {
-        if let Some(last) = store.latest(&report.host.name, &report.benchmark, None).await? {
-            let before = store.score(last.id).await?;
-            report.movement = Some(report.score.movement(&last.taken_at, &before));
-        }
-        store.record(report, complete).await
-    };
-    if let Err(why) = kept.await {
+    if let Err(why) = keeping.await {
         setting.note("not-kept", &[("why", &why.to_string())]);
     }
+}
+
+/// Keeps a verification, and fills in what moved the score since the last one.
+pub(super) async fn kept(
+    report: &mut Report,
+    snapshot: &Snapshot,
+    store: &Store,
+) -> Result<VerificationId, StoreError> {
+    let complete = is_complete(snapshot);
+    if let Some(last) = store.latest(&report.host.name, &report.benchmark, None).await? {
+        let before = store.score(last.id).await?;
+        report.movement = Some(report.score.movement(&last.taken_at, &before));
+    }
+    store.record(report, complete).await
 }
 
 fn write(

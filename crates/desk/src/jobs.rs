@@ -1,0 +1,255 @@
+//! Work that takes longer than an answer may: verifications, scans, updates of the vulnerability data.
+//!
+//! Each is one of Haechi's own commands, started as a process: what goes wrong in it, or what it needs of memory, is
+//! not the desk's. One at a time, in the order in which they were asked for.
+
+use std::ffi::OsStr;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use haechi_protocol::{Job, JobState, List, ListJobs, Refusal, ScanImage, UpdateDatabase, Verify};
+use haechi_store::{JobRow, Store};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::Notify;
+
+use crate::accounts::Caller;
+use crate::{Desk, Setup, unavailable};
+
+/// Work that may wait: more than a person asks for.
+const WAITING_MAX: u32 = 32;
+/// Pieces of work that a list has.
+const LISTED: u32 = 100;
+/// How long a piece of work may take: a first download of all vulnerability data through a slow line.
+const PATIENCE: Duration = Duration::from_secs(6 * 3600);
+/// How long a question to one of our commands may take.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Bytes of such an answer.
+const ANSWER_MAX: u64 = 8 << 20;
+/// Bytes of what a failed piece of work said that are kept.
+const PROBLEM_MAX: usize = 2000;
+/// Least time between two records of how far it is.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// How far a piece of work is, as its process says on stdout, a line of JSON each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Parts that are done.
+    pub done: u64,
+    /// Parts altogether.
+    pub total: u64,
+}
+
+/// Starts work.
+pub struct Jobs {
+    store: Store,
+    program: (std::path::PathBuf, Vec<std::ffi::OsString>),
+    asked: Notify,
+}
+
+impl Jobs {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        Self { store: setup.store.clone(), program: setup.program.clone(), asked: Notify::new() }
+    }
+
+    /// Asks for work. What waits already is not asked for twice.
+    ///
+    /// # Errors
+    /// Too much waits, or the store cannot be written.
+    pub(crate) async fn start(&self, kind: &str, subject: &str, by: &str) -> Result<Job, Refusal> {
+        let job = self.store.add_job(kind, subject, by, WAITING_MAX).await.map_err(unavailable)?;
+        let job = job.ok_or(Refusal::TooMany { retry_s: 60 })?;
+        self.asked.notify_one();
+        Ok(told(job))
+    }
+
+    /// One of Haechi's own commands, to be started.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let (program, options) = &self.program;
+        let mut command = Command::new(program);
+        command
+            .args(options)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// What one of Haechi's own commands prints.
+    ///
+    /// # Errors
+    /// It cannot be started, takes too long, or prints too much.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut child = self.command(arguments).stderr(Stdio::null()).spawn()?;
+        let mut out = String::new();
+        let reading = async {
+            if let Some(stdout) = child.stdout.take() {
+                stdout.take(ANSWER_MAX).read_to_string(&mut out).await?;
+            }
+            child.wait().await
+        };
+        tokio::time::timeout(ANSWER, reading).await??;
+        Ok(out)
+    }
+
+    /// Works, one piece after the other, until dropped. What an earlier desk left undone has failed.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn work(&self, desk: &Arc<Desk>) -> anyhow::Result<()> {
+        for mut job in self.store.open_jobs().await? {
+            if job.state == haechi_store::JobState::Running {
+                self.end(&mut job, Err("interrupted: the desk ended before it did".into())).await?;
+            }
+        }
+        loop {
+            let Some(mut job) = self.store.open_jobs().await?.into_iter().next() else {
+                self.asked.notified().await;
+                continue;
+            };
+            job.state = haechi_store::JobState::Running;
+            self.store.set_job(&job).await?;
+            desk.own("JobBegun", &job.kind, "done", &job.subject).await;
+            let ended = match tokio::time::timeout(PATIENCE, self.run(&mut job, desk)).await {
+                Ok(ended) => ended.map_err(|error| format!("{error:#}")),
+                Err(_) => Err("took too long".to_owned()),
+            };
+            let outcome = if ended.is_ok() { "done" } else { "failed" };
+            self.end(&mut job, ended).await?;
+            desk.own("JobEnded", &job.kind, outcome, &job.subject).await;
+        }
+    }
+
+    async fn end(&self, job: &mut JobRow, ended: Result<(), String>) -> anyhow::Result<()> {
+        job.state = match ended {
+            Ok(()) => haechi_store::JobState::Done,
+            Err(why) => {
+                tracing::warn!("{} {} failed: {why}", job.kind, job.subject);
+                job.problem = Some(why);
+                haechi_store::JobState::Failed
+            }
+        };
+        job.ended = Some(Timestamp::now());
+        Ok(self.store.set_job(job).await?)
+    }
+
+    async fn run(&self, job: &mut JobRow, desk: &Desk) -> anyhow::Result<()> {
+        let mut arguments: Vec<String>;
+        match job.kind.as_str() {
+            // What is read anew of an image is judged in a verification; layers that are known are not read again.
+            "verify" | "scan" => {
+                arguments = vec!["serve-work".into(), "verify".into()];
+                for benchmark in &desk.setup.benchmarks {
+                    arguments.extend(["--benchmark".into(), benchmark.clone()]);
+                }
+            }
+            "update" => arguments = desk.setup.update.clone(),
+            other => anyhow::bail!("nobody knows how to {other}"),
+        }
+        let mut child = self.command(&arguments).spawn()?;
+        let said = tokio::spawn(last_words(child.stderr.take()));
+        self.follow(&mut child, job).await?;
+        let status = child.wait().await?;
+        let said = said.await.unwrap_or_default();
+        anyhow::ensure!(
+            status.success(),
+            "{}",
+            if said.is_empty() { status.to_string() } else { said }
+        );
+        Ok(())
+    }
+
+    /// Keeps how far it is, until it says no more.
+    async fn follow(&self, child: &mut Child, job: &mut JobRow) -> anyhow::Result<()> {
+        let Some(stdout) = child.stdout.take() else { return Ok(()) };
+        let mut lines = BufReader::new(stdout.take(ANSWER_MAX)).lines();
+        let mut kept = tokio::time::Instant::now();
+        while let Some(line) = lines.next_line().await? {
+            let Ok(progress) = serde_json::from_str::<Progress>(&line) else { continue };
+            (job.done, job.total) = (progress.done, progress.total);
+            if kept.elapsed() >= BEAT {
+                self.store.set_job(job).await?;
+                kept = tokio::time::Instant::now();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The end of what a process said on stderr.
+pub(crate) async fn last_words(stderr: Option<tokio::process::ChildStderr>) -> String {
+    let Some(mut stderr) = stderr else { return String::new() };
+    let mut end: Vec<u8> = Vec::new();
+    let mut part = [0; 4096];
+    while let Ok(length @ 1..) = stderr.read(&mut part).await {
+        end.extend(part.iter().take(length));
+        let more = end.len().saturating_sub(PROBLEM_MAX);
+        end.drain(..more);
+    }
+    haechi_core::text::visible(String::from_utf8_lossy(&end).trim()).into_owned()
+}
+
+/// A piece of work in the conversation's words.
+pub(crate) fn told(row: JobRow) -> Job {
+    Job {
+        number: row.id,
+        kind: row.kind,
+        subject: row.subject,
+        by: row.by,
+        state: match row.state {
+            haechi_store::JobState::Waiting => JobState::Waiting,
+            haechi_store::JobState::Running => JobState::Running,
+            haechi_store::JobState::Done => JobState::Done,
+            haechi_store::JobState::Failed => JobState::Failed,
+        },
+        progress: (row.total > 0).then_some((row.done, row.total)),
+        problem: row.problem,
+        since: row.since,
+        ended: row.ended,
+    }
+}
+
+/// Work that waits or goes on.
+pub(crate) async fn running(desk: &Desk) -> Result<Vec<Job>, Refusal> {
+    let rows = desk.setup.store.open_jobs().await.map_err(unavailable)?;
+    Ok(rows.into_iter().map(told).collect())
+}
+
+/// Answers [`Verify`].
+pub(crate) async fn verify(desk: &Desk, caller: &Caller, _: &Verify) -> Result<Job, Refusal> {
+    desk.jobs.start("verify", "", &caller.name).await
+}
+
+/// Answers [`ScanImage`].
+pub(crate) async fn scan(
+    desk: &Desk,
+    caller: &Caller,
+    question: &ScanImage,
+) -> Result<Job, Refusal> {
+    let digest = question.id.strip_prefix("sha256:").unwrap_or_default();
+    let hex = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    if digest.len() != 64 || !digest.bytes().all(hex) {
+        return Err(Refusal::Missing);
+    }
+    desk.jobs.start("scan", &question.id, &caller.name).await
+}
+
+/// Answers [`UpdateDatabase`].
+pub(crate) async fn update(
+    desk: &Desk,
+    caller: &Caller,
+    _: &UpdateDatabase,
+) -> Result<Job, Refusal> {
+    desk.jobs.start("update", "", &caller.name).await
+}
+
+/// Answers [`ListJobs`].
+pub(crate) async fn list(desk: &Desk, _: &Caller, _: &ListJobs) -> Result<List<Job>, Refusal> {
+    let rows = desk.setup.store.last_jobs(LISTED).await.map_err(unavailable)?;
+    Ok(List { rows: rows.into_iter().map(told).collect(), next: None, total: None })
+}

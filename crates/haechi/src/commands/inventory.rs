@@ -1,0 +1,86 @@
+//! Keeps, beside a verification, what the dashboard shows of containers and images and what is at risk.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use haechi_core::verdict::ImageReport;
+use haechi_core::{Policy, Report, Snapshot};
+use haechi_examine::risk::{self, Known};
+use haechi_facts::live::files_in_use;
+use haechi_facts::root::Root;
+use haechi_store::{Store, StoreError, VerificationId};
+
+use crate::setting::Setting;
+
+/// For how long it is looked at what containers use. Of the rest it is not known, and said so.
+const LOOKING_MAX: Duration = Duration::from_secs(60);
+
+/// What was verified: facts, what was decided from them, and what images hold.
+pub struct Verified<'a> {
+    pub snapshot: &'a Snapshot,
+    /// By one benchmark or several; what is kept is found by the first.
+    pub reports: Vec<&'a Report>,
+    /// Images that were read now.
+    pub images: &'a [ImageReport],
+    pub policy: &'a Policy,
+}
+
+/// Keeps what there is, unless containers or images could not be listed: then what was kept before stays.
+pub async fn keep(
+    verified: &Verified<'_>,
+    id: VerificationId,
+    store: &Store,
+    setting: &Setting,
+) -> Result<(), StoreError> {
+    let Some(first) = verified.reports.first() else { return Ok(()) };
+    let read: BTreeSet<&str> =
+        verified.images.iter().map(|report| report.scan.subject.id.as_str()).collect();
+    let mut earlier = Vec::new();
+    for image in verified.snapshot.images.iter().flatten() {
+        let id = image.id.as_deref().unwrap_or_default();
+        if !read.contains(id) {
+            earlier.extend(store.image_report(&first.host.name, id).await?);
+        }
+    }
+    let files = files(verified.snapshot, setting).await;
+    let inventory = risk::inventory(&Known {
+        snapshot: verified.snapshot,
+        reports: &verified.reports,
+        policy: verified.policy,
+        images: verified.images,
+        earlier: &earlier,
+        files: &files,
+    });
+    match inventory {
+        Some(inventory) => store.keep_inventory(id, &inventory, verified.images).await,
+        None => Ok(()),
+    }
+}
+
+/// Files that processes of running containers use, by the container's id.
+async fn files(snapshot: &Snapshot, setting: &Setting) -> HashMap<String, BTreeSet<String>> {
+    // Processes of another machine have nothing to do with those of this one.
+    if snapshot.engine.local != Some(true) {
+        return HashMap::new();
+    }
+    let containers: Vec<(String, Vec<i64>)> = snapshot
+        .containers
+        .iter()
+        .flatten()
+        .filter_map(|container| {
+            let processes = container.processes.as_ref().filter(|all| !all.is_empty())?;
+            Some((container.id.clone()?, processes.iter().filter_map(|one| one.pid).collect()))
+        })
+        .collect();
+    let root = Root::new(&setting.root).with_real_proc();
+    let looked = tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
+        let in_time = containers.into_iter().take_while(|_| began.elapsed() < LOOKING_MAX);
+        let files = |(id, pids): (String, Vec<i64>)| {
+            let files = files_in_use(&root, &id, pids);
+            (id, files)
+        };
+        in_time.map(files).collect()
+    });
+    looked.await.unwrap_or_default()
+}

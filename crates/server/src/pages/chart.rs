@@ -1,0 +1,138 @@
+//! The drawings: the course of the score and the share of each status, as numbers for the templates' SVG.
+
+use haechi_core::report::Counts;
+use haechi_core::{Area, Status};
+use haechi_protocol::TrendPoint;
+
+/// The course of the score in a box of 600 by 120.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// The line, in the language of SVG's paths; it has gaps where there was no score.
+    pub(super) line: String,
+    /// The surface below the line.
+    pub(super) surface: String,
+    /// The points: where, when, how much.
+    pub(super) points: Vec<Point>,
+    /// The lowest and the highest score that the box shows.
+    pub(super) range: (f64, f64),
+}
+
+/// A point of the course.
+#[derive(Debug)]
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) taken_at: String,
+    pub(super) score: f64,
+}
+
+const WIDE: f64 = 600.0;
+const HIGH: f64 = 120.0;
+
+impl Course {
+    /// The course of these scores, the oldest first.
+    #[expect(clippy::cast_precision_loss, reason = "a few dozen points")]
+    pub(super) fn of(trend: &[TrendPoint]) -> Self {
+        let scores = || trend.iter().filter_map(|point| point.score);
+        let low = scores().fold(100.0_f64, f64::min);
+        let high = scores().fold(0.0_f64, f64::max);
+        // Never less than twenty points high, so that a tenth does not look like a cliff.
+        let bottom = ((low - 5.0) / 10.0).floor() * 10.0;
+        let top = ((high + 5.0) / 10.0).ceil() * 10.0;
+        let (bottom, top) = (bottom.clamp(0.0, 80.0), top.clamp(20.0, 100.0));
+        let (bottom, top) =
+            if top - bottom < 20.0 { ((top - 20.0).max(0.0), top) } else { (bottom, top) };
+        let step = WIDE / (trend.len().max(2) - 1) as f64;
+        let mut course = Self { range: (bottom, top), ..Self::default() };
+        let mut pen = false;
+        for (place, point) in trend.iter().enumerate() {
+            let Some(score) = point.score else {
+                pen = false;
+                continue;
+            };
+            let x = place as f64 * step;
+            let y = HIGH - (score - bottom) / (top - bottom) * HIGH;
+            let word = if pen { 'L' } else { 'M' };
+            course.line.push_str(&format!("{word}{x:.1} {y:.1}"));
+            pen = true;
+            course.points.push(Point { x, taken_at: point.taken_at.clone(), score });
+        }
+        if let (Some(first), Some(last), 1) =
+            (course.points.first(), course.points.last(), course.line.matches('M').count())
+        {
+            course.surface = format!("{}L{:.1} {HIGH}L{:.1} {HIGH}Z", course.line, last.x, first.x);
+        }
+        course
+    }
+
+    /// The end of the line, as a line without length: its round ends make a dot.
+    pub(super) fn end(&self) -> Option<String> {
+        let (_, place) = self.line.rsplit_once(['M', 'L'])?;
+        Some(format!("M{place}h0"))
+    }
+
+    /// Whether there is a course at all.
+    pub(super) fn is_one(&self) -> bool {
+        self.points.len() > 1
+    }
+}
+
+/// A part of a bar of 100.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) status: Status,
+    pub(super) count: u64,
+    pub(super) at: f64,
+    pub(super) wide: f64,
+}
+
+/// The parts of a bar: each status by its share, the worst first.
+#[expect(clippy::cast_precision_loss, reason = "counts of findings are far below 2^52")]
+pub(super) fn bar(counts: &Counts) -> Vec<Part> {
+    let total = counts.total().max(1) as f64;
+    let mut at = 0.0;
+    let parts = Status::WORST_FIRST.map(|status| {
+        let count = counts.of(status);
+        let wide = count as f64 * 100.0 / total;
+        let part = Part { status, count, at, wide };
+        at += wide;
+        part
+    });
+    parts.into()
+}
+
+/// The area with the lowest score, if one is lower than the others.
+pub(super) fn weakest(areas: &[haechi_protocol::AreaLine]) -> Option<Area> {
+    let scored = || areas.iter().filter_map(|line| Some((line.area, line.score?)));
+    let lowest = scored().min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let alone = scored().filter(|other| other.1 <= lowest.1).count() == 1;
+    (alone && lowest.1 < 100.0).then_some(lowest.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(score: Option<f64>) -> TrendPoint {
+        TrendPoint { verification: 1, taken_at: "2026-05-01T00:00:00Z".into(), score }
+    }
+
+    #[test]
+    fn a_missing_score_is_a_gap_and_no_point_leaves_the_box() {
+        let scores = [Some(0.0), Some(100.0), None, Some(37.5)];
+        let course = Course::of(&scores.map(point));
+        assert_eq!(course.line.matches('M').count(), 2, "{}", course.line);
+        assert!(course.surface.is_empty(), "no surface below a gap");
+        let ys =
+            course.line.split(['M', 'L']).filter_map(|p| p.split_once(' ')?.1.parse::<f64>().ok());
+        assert_eq!(ys.filter(|y| (0.0..=HIGH).contains(y)).count(), 3, "{course:?}");
+        for few in [&[][..], &[point(Some(81.0))], &[point(None)]] {
+            assert!(!Course::of(few).is_one());
+        }
+    }
+
+    #[test]
+    fn small_moves_stay_small() {
+        let course = Course::of(&[point(Some(84.0)), point(Some(84.1))]);
+        assert!(course.range.1 - course.range.0 >= 20.0, "{:?}", course.range);
+    }
+}
