@@ -66,13 +66,25 @@ fn tokens_do_what_they_are_for_and_the_document_is_the_committed_one() {
         assert_eq!(Client::nobody(&dashboard).get(path).0, 401, "{path}");
         assert_eq!(Client::with_token(&dashboard, "haechi_wrong").get(path).0, 401, "{path}");
     }
-    let asked = json!({"name": "reader", "role": "viewer"});
-    let add = |client: &Client<'_>| client.send("POST", "/api/v1/accounts", Some(&asked)).0;
-    assert_eq!(add(&reader), 403);
-    assert_eq!(add(&Client::with_token(&dashboard, &writes)), 200);
-    assert_eq!(add(&Client::with_token(&dashboard, &writes)), 409);
+    let asked = json!({});
+    let verify = |client: &Client<'_>| client.send("POST", "/api/v1/verifications", Some(&asked)).0;
+    let writer = Client::with_token(&dashboard, &writes);
+    assert_eq!(verify(&reader), 403);
+    assert_eq!(verify(&writer), 200);
     let forged = admin.without_csrf();
-    assert_eq!(add(&forged), 403, "a session changes nothing without its token");
+    assert_eq!(verify(&forged), 403, "a session changes nothing without its token");
+    // Even the token of an admin makes nothing that outlives it, and ends nothing but itself.
+    let account = json!({"name": "reader", "role": "admin"});
+    assert_eq!(writer.send("POST", "/api/v1/accounts", Some(&account)).0, 403);
+    let (_, tokens) = admin.get("/api/v1/tokens");
+    let path = |scope: &str| {
+        let token = tokens["rows"].as_array().unwrap().iter().find(|row| row["scope"] == scope);
+        format!("/api/v1/tokens/{}", token.unwrap()["number"])
+    };
+    assert_eq!(writer.send("DELETE", &path("read"), None).0, 403);
+    assert_eq!(reader.get("/api/v1/overview").0, 200);
+    assert_eq!(writer.send("DELETE", &path("write"), None).0, 200);
+    assert_eq!(writer.get("/api/v1/overview").0, 401);
     let (status, _) = admin.send("DELETE", "/api/v1/session", None);
     assert_eq!((status, admin.get("/api/v1/session").0), (200, 401));
 }

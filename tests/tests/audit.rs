@@ -231,6 +231,26 @@ fn what_nobody_vouches_for_is_not_called_whole() {
 }
 
 #[test]
+fn a_cut_log_without_its_head_stays_broken_when_haechi_goes_on() {
+    for garbled in [false, true] {
+        let log = Log::new();
+        log.change("DELETE FROM audit WHERE number > 8; DELETE FROM checkpoint WHERE number > 8");
+        let head = log.data().join("audit.head");
+        if garbled {
+            fs::write(&head, "{}").unwrap();
+        } else {
+            fs::remove_file(&head).unwrap();
+        }
+        log.run(&["account", "add", "later", "--role", "viewer"]).must_end_with(0);
+        assert_eq!(log.found(&[]), one("9-9 broken"));
+        let said = log.run(&["audit", "verify"]).must_end_with(1).stdout;
+        assert!(said.contains("record 9: BROKEN"), "{said}");
+        let list = log.run(&["audit", "list"]).must_end_with(0).stdout;
+        assert!(list.contains("AuditLog  -  broken"), "{list}");
+    }
+}
+
+#[test]
 fn accounts_and_tokens_are_kept_without_the_server() {
     let log = Log::new();
     let list = |what: &str| -> Value {

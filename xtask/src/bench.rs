@@ -80,8 +80,11 @@ pub fn run(words: &[&str]) -> Result<()> {
         Ok(text) => text.parse().context("HAECHI_BENCH_RUNS is a number")?,
         Err(_) => 5,
     };
-    must(cargo(&["build", "--release", "--package", "haechi"])?)?;
     let wanted = |part: &str| parts.is_empty() || parts.contains(&part);
+    // Together: one after the other, each would build what both need with other features.
+    let fill = ["--package", "haechi-desk", "--bin", "haechi", "--example", "fill"];
+    let fill = if wanted("serve") { fill.as_slice() } else { &[] };
+    must(cargo(&[&["build", "--release", "--package", "haechi"], fill].concat())?)?;
     let mut missed = Vec::new();
     let mut note = |result: Result<()>| match result {
         Err(error) if error.is::<Failed>() => {

@@ -4,7 +4,7 @@ use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
 
 use crate::swap::{Found, Suspects};
-use crate::{Checkpoint, EVERY, Hash, Kept};
+use crate::{BROKEN, Checkpoint, EVERY, Hash, Kept};
 
 /// Faults that are listed; what comes after them is counted.
 const FAULTS_MAX: usize = 100;
@@ -27,11 +27,13 @@ pub enum Wrong {
     Forged,
     /// So many records have no checkpoint that one was removed.
     Unsigned,
+    /// The record says that those before it may have been cut off or written anew.
+    Broken,
 }
 
 impl Wrong {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Changed,
         Self::Removed,
         Self::Reordered,
@@ -39,6 +41,7 @@ impl Wrong {
         Self::Truncated,
         Self::Forged,
         Self::Unsigned,
+        Self::Broken,
     ];
 
     /// The name as in JSON.
@@ -51,6 +54,7 @@ impl Wrong {
             Self::Truncated => "truncated",
             Self::Forged => "forged",
             Self::Unsigned => "unsigned",
+            Self::Broken => "broken",
         }
     }
 }
@@ -154,6 +158,8 @@ pub fn check<E>(
         } else if record.hash(before) != hash {
             verdict.fault(number, number, Wrong::Changed);
             suspects.add(kept, before);
+        } else if BROKEN == (&*record.actor, &*record.action, &*record.outcome) {
+            verdict.fault(number, number, Wrong::Broken);
         }
         before = hash;
         verdict.last = number;

@@ -23,6 +23,10 @@ use sha2::{Digest, Sha256};
 /// Records from one checkpoint to the next at most: a longer stretch means that checkpoints were removed.
 pub const EVERY: u64 = 100;
 
+/// Actor, action and outcome of the record with which a log says that what stands before it may have been cut: the newest
+/// checkpoint outside of it was gone, or did not fit.
+pub const BROKEN: (&str, &str, &str) = ("haechi", "AuditLog", "broken");
+
 /// What a hash is over begins with this, so that no other use of the hash can be taken for a record.
 const RECORD: &[u8] = b"haechi audit record v1\0";
 /// The same for what is signed.

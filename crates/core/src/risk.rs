@@ -16,6 +16,7 @@ pub use kept::{ContainerKept, FlawKept, ImageKept, Inventory, RiskKept};
 
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,10 @@ pub struct RiskLine {
     pub command: String,
     /// How many findings and vulnerabilities that would mend.
     pub mends: u64,
+    /// Since when the first of them has not been as it should be; absent if that is not known.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<Timestamp>,
 }
 
 /// A factor before it is put into words.

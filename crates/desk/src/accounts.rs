@@ -71,8 +71,8 @@ pub(crate) enum Proof {
     None,
     /// A session: its secret and end.
     Session { secret: String, expires: jiff::Timestamp },
-    /// A token: its name and end.
-    Token { name: String, expires: jiff::Timestamp },
+    /// A token: its number, name and end.
+    Token { number: i64, name: String, expires: jiff::Timestamp },
 }
 
 impl std::fmt::Debug for Proof {

@@ -39,7 +39,15 @@ pub(crate) async fn inventory(desk: &Desk) -> Result<Option<InventoryRow>, Refus
 pub(crate) async fn top_risks(desk: &Desk, most: u32) -> Result<Vec<RiskLine>, Refusal> {
     let Some(inventory) = inventory(desk).await? else { return Ok(Vec::new()) };
     let risks = desk.setup.store.risks(inventory.id, most).await.map_err(unavailable)?;
-    Ok(risks.into_iter().map(|RiskKept { line, .. }| line).collect())
+    let mut lines = Vec::new();
+    for RiskKept { mut line, check, .. } in risks {
+        if !check.is_empty() {
+            let since = desk.setup.store.fails_since(inventory.verification, &check).await;
+            line.since = since.map_err(unavailable)?;
+        }
+        lines.push(line);
+    }
+    Ok(lines)
 }
 
 /// A text that is looked for; none if it is blank.
@@ -65,6 +73,16 @@ pub(crate) fn next<T>(rows: &[T], limit: u32, place: impl Fn(&T) -> (f64, &str))
         let (rank, id) = place(row);
         Place { rank, id: id.to_owned() }.to_string()
     })
+}
+
+/// Whether the newest verification saw these containers: one that could list none leaves those of an earlier one, which
+/// say nothing about now.
+async fn is_fresh(desk: &Desk, inventory: Option<&InventoryRow>) -> Result<bool, Refusal> {
+    let Some(inventory) = inventory else { return Ok(true) };
+    let benchmark = desk.setup.benchmarks.first().ok_or(Refusal::Missing)?;
+    let latest = desk.setup.store.latest(&inventory.host, benchmark, None).await;
+    let latest = latest.map_err(unavailable)?;
+    Ok(latest.is_none_or(|latest| latest.id == inventory.verification))
 }
 
 /// Answers [`ListContainers`].
@@ -94,10 +112,15 @@ pub(crate) async fn list(
     if filter.after.is_none() && question.running != Some(false) {
         rows = newcomers::list(desk, inventory.as_ref(), text.as_deref()).await?;
     }
+    let new = rows.len() as u64;
     rows.extend(kept.into_iter().map(row));
     count_alerts(desk, &mut rows).await?;
-    let everything = question.running.is_none() && filter.text.is_none();
+    if !is_fresh(desk, inventory.as_ref()).await? {
+        rows.iter_mut().for_each(|row| row.verified = false);
+    }
+    let everything = question.running.is_none() && filter.text.is_none() && filter.after.is_none();
     let total = inventory.filter(|_| everything).and_then(|one| u64::try_from(one.containers).ok());
+    let total = total.map(|total| total + new);
     Ok(List { rows, next, total })
 }
 
@@ -147,7 +170,8 @@ pub(crate) async fn show(
     let actions = store.actions(&filter).await.map_err(unavailable)?;
     let mut rows = vec![container];
     count_alerts(desk, &mut rows).await?;
-    let container = rows.pop().ok_or(Refusal::Missing)?;
+    let mut container = rows.pop().ok_or(Refusal::Missing)?;
+    container.verified &= is_fresh(desk, inventory.as_ref()).await?;
     Ok(ContainerPage {
         container,
         risks,

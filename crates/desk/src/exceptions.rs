@@ -4,9 +4,10 @@
 
 use haechi_core::policy::Exception;
 use haechi_protocol::{Accept, Done, ExceptionLine, List, ListExceptions, Refusal, Withdraw};
-use haechi_store::StoreError;
-use jiff::ToSpan;
+use haechi_store::{ExceptionKept, StoreError};
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+use serde_json::json;
 
 use crate::accounts::Caller;
 use crate::checklist::today;
@@ -28,9 +29,25 @@ pub(crate) fn of_policy(desk: &Desk) -> Vec<Exception> {
     }
 }
 
-/// An exception as pages show it.
-pub(crate) fn line(number: Option<i64>, exception: Exception, today: Date) -> ExceptionLine {
-    ExceptionLine { number, expired: exception.expires < today, exception }
+/// An exception of the policy's file as pages show it.
+pub(crate) fn line(exception: Exception, today: Date) -> ExceptionLine {
+    ExceptionLine {
+        number: None,
+        expired: exception.expires < today,
+        exception,
+        accepted_at: None,
+        withdrawn_at: None,
+    }
+}
+
+/// An exception that is on record as pages show it.
+pub(crate) fn kept(kept: ExceptionKept, today: Date) -> ExceptionLine {
+    ExceptionLine {
+        number: Some(kept.number),
+        accepted_at: Some(kept.added),
+        withdrawn_at: kept.withdrawn,
+        ..line(kept.exception, today)
+    }
 }
 
 /// Answers [`ListExceptions`]: those of people, the newest first, then those of the policy's file.
@@ -40,11 +57,10 @@ pub(crate) async fn list(
     _question: &ListExceptions,
 ) -> Result<List<ExceptionLine>, Refusal> {
     let today = today();
-    let stored = desk.setup.store.exceptions().await.map_err(unavailable)?;
-    let stored = stored.into_iter().rev().map(|(number, exception)| (Some(number), exception));
-    let policy = of_policy(desk).into_iter().map(|exception| (None, exception));
-    let rows: Vec<_> =
-        stored.chain(policy).map(|(number, exception)| line(number, exception, today)).collect();
+    let all = desk.setup.store.exceptions_in(Timestamp::MIN, Timestamp::MAX).await;
+    let stored = all.map_err(unavailable)?.into_iter().rev().filter(|one| one.withdrawn.is_none());
+    let policy = of_policy(desk).into_iter().map(|exception| line(exception, today));
+    let rows: Vec<_> = stored.map(|one| kept(one, today)).chain(policy).collect();
     let total = u64::try_from(rows.len()).ok();
     Ok(List { rows, next: None, total })
 }
@@ -92,17 +108,47 @@ pub(crate) async fn accept(
         return Err(Refusal::Conflict);
     }
     let number = desk.setup.store.add_exception(&exception).await.map_err(unavailable)?;
-    Ok(line(Some(number), exception, today))
+    tell(desk, caller, "Accepted", number, &exception).await;
+    rank_anew(desk, caller).await;
+    let accepted_at = Some(Timestamp::now());
+    Ok(ExceptionLine { number: Some(number), accepted_at, ..line(exception, today) })
+}
+
+/// Says in the audit log which exception it was, with its number: the record of the question has only one of both.
+async fn tell(desk: &Desk, caller: &Caller, action: &str, number: i64, exception: &Exception) {
+    let about = json!({
+        "number": number, "check": exception.check, "reason": exception.reason,
+        "owner": exception.owner, "expires": exception.expires,
+    });
+    let (log, actor) = (desk.accounts.log(), caller.actor());
+    let told = log.record(&actor, &caller.address, action, &exception.subject, "done", &about);
+    if let Err(error) = told.await {
+        tracing::error!("{action} {number} is not in the audit log: {error}");
+    }
+}
+
+/// Asks for a verification: statuses follow at once, but what is at risk is ranked there.
+async fn rank_anew(desk: &Desk, caller: &Caller) {
+    if let Err(refusal) = desk.jobs.start("verify", "", &caller.name).await {
+        tracing::warn!("no verification could be asked for: {refusal}");
+    }
 }
 
 /// Answers [`Withdraw`].
 pub(crate) async fn withdraw(
     desk: &Desk,
-    _caller: &Caller,
+    caller: &Caller,
     question: &Withdraw,
 ) -> Result<Done, Refusal> {
+    let known = desk.setup.store.exceptions().await.map_err(unavailable)?;
     match desk.setup.store.remove_exception(question.number).await {
-        Ok(()) => Ok(Done {}),
+        Ok(()) => {
+            if let Some((number, exception)) = known.iter().find(|(id, _)| *id == question.number) {
+                tell(desk, caller, "Withdrew", *number, exception).await;
+            }
+            rank_anew(desk, caller).await;
+            Ok(Done {})
+        }
         Err(StoreError::NoException(_)) => Err(Refusal::Missing),
         Err(error) => Err(unavailable(error)),
     }

@@ -28,12 +28,17 @@ pub(crate) async fn list(
         limit,
     };
     let Some(inventory) = containers::inventory(desk).await? else {
-        return Ok(List { rows: Vec::new(), next: None, total: Some(0) });
+        // Not that there are none: nobody knows.
+        return Ok(List { rows: Vec::new(), next: None, total: None });
     };
     let kept = desk.setup.store.kept_images(inventory.id, &filter).await.map_err(unavailable)?;
     let next = containers::next(&kept, limit, |row| (row.rank, &row.line.id));
     let everything = question.safety.is_none() && filter.text.is_none();
-    let total = u64::try_from(inventory.images).ok().filter(|_| everything);
+    let total = match (everything, &filter.after, &next) {
+        (true, ..) => u64::try_from(inventory.images).ok(),
+        (false, None, None) => u64::try_from(kept.len()).ok(),
+        _ => None,
+    };
     Ok(List { rows: kept.into_iter().map(row).collect(), next, total })
 }
 

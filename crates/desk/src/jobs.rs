@@ -31,6 +31,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 const ANSWER_MAX: u64 = 8 << 20;
 /// Bytes of what a failed piece of work said that are kept.
 const PROBLEM_MAX: usize = 2000;
+/// Wait before the store is asked again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Least time between two records of how far it is.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -97,32 +99,53 @@ impl Jobs {
         Ok(out)
     }
 
-    /// Works, one piece after the other, until dropped. What an earlier desk left undone has failed.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub(crate) async fn work(&self, desk: &Arc<Desk>) -> anyhow::Result<()> {
+    /// Works, one piece after the other, until dropped. What an earlier desk left undone has failed. A store that says
+    /// no, as on a full disk, is asked again later.
+    pub(crate) async fn work(&self, desk: &Arc<Desk>) {
+        let mut taken_up = false;
+        loop {
+            let worked = if taken_up { self.next(desk).await } else { self.take_up().await };
+            match worked {
+                Ok(()) => taken_up = true,
+                Err(error) => {
+                    tracing::error!("work waits: {error:#}");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn take_up(&self) -> anyhow::Result<()> {
         for mut job in self.store.open_jobs().await? {
             if job.state == haechi_store::JobState::Running {
                 self.end(&mut job, Err("interrupted: the desk ended before it did".into())).await?;
             }
         }
-        loop {
-            let Some(mut job) = self.store.open_jobs().await?.into_iter().next() else {
-                self.asked.notified().await;
-                continue;
-            };
-            job.state = haechi_store::JobState::Running;
-            self.store.set_job(&job).await?;
-            desk.own("JobBegun", &job.kind, "done", &job.subject).await;
-            let ended = match tokio::time::timeout(PATIENCE, self.run(&mut job, desk)).await {
-                Ok(ended) => ended.map_err(|error| format!("{error:#}")),
-                Err(_) => Err("took too long".to_owned()),
-            };
-            let outcome = if ended.is_ok() { "done" } else { "failed" };
-            self.end(&mut job, ended).await?;
-            desk.own("JobEnded", &job.kind, outcome, &job.subject).await;
+        Ok(())
+    }
+
+    /// Does the next piece of work, when there is one.
+    async fn next(&self, desk: &Arc<Desk>) -> anyhow::Result<()> {
+        let Some(mut job) = self.store.open_jobs().await?.into_iter().next() else {
+            self.asked.notified().await;
+            return Ok(());
+        };
+        if job.state == haechi_store::JobState::Running {
+            // It ended, and that could not be kept then.
+            return self
+                .end(&mut job, Err("interrupted: how it ended could not be kept".into()))
+                .await;
         }
+        job.state = haechi_store::JobState::Running;
+        self.store.set_job(&job).await?;
+        desk.own("JobBegun", &job.kind, "done", &job.subject).await;
+        let ended = match tokio::time::timeout(PATIENCE, self.run(&mut job, desk)).await {
+            Ok(ended) => ended.map_err(|error| format!("{error:#}")),
+            Err(_) => Err("took too long".to_owned()),
+        };
+        let outcome = if ended.is_ok() { "done" } else { "failed" };
+        desk.own("JobEnded", &job.kind, outcome, &job.subject).await;
+        self.end(&mut job, ended).await
     }
 
     async fn end(&self, job: &mut JobRow, ended: Result<(), String>) -> anyhow::Result<()> {

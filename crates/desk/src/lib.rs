@@ -97,10 +97,7 @@ impl Desk {
     }
 
     /// Works, watches, and keeps the monitor running, until dropped.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn run(self: &Arc<Self>) -> anyhow::Result<()> {
+    pub async fn run(self: &Arc<Self>) {
         let watching = async {
             match &self.setup.monitor {
                 Some(arguments) => watchdog::keep(self, arguments, &self.monitor).await,
@@ -120,10 +117,10 @@ impl Desk {
             }
         };
         tokio::select! {
-            worked = self.jobs.work(self) => worked,
-            () = watching => Ok(()),
-            () = watcher::watch(self) => Ok(()),
-            () = news => Ok(()),
+            () = self.jobs.work(self) => {}
+            () = watching => {}
+            () = watcher::watch(self) => {}
+            () = news => {}
         }
     }
 

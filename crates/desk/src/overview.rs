@@ -92,7 +92,17 @@ pub(crate) async fn overview(
     picture.monitor = alerts::monitor(desk);
     picture.jobs = jobs::running(desk).await?;
     picture.risks = containers::top_risks(desk, RISKS).await?;
+    picture.ranked = ranked(desk, &picture).await?;
     Ok(picture)
+}
+
+/// Whether what is at risk was ranked by the verification that is shown: ranks are kept of one only, and of none if
+/// containers or images could not be listed. Several benchmarks are verified at the same moment, and ranked once.
+pub(crate) async fn ranked(desk: &Desk, picture: &Picture) -> Result<bool, Refusal> {
+    let inventory = containers::inventory(desk).await?;
+    Ok(inventory.zip(picture.verification.as_ref()).is_some_and(|(inventory, shown)| {
+        (inventory.host, inventory.taken_at) == (shown.host.clone(), shown.taken_at.clone())
+    }))
 }
 
 /// The picture while nothing was verified.
@@ -107,6 +117,7 @@ pub(crate) fn empty() -> Picture {
         score,
         trend: Vec::new(),
         risks: Vec::new(),
+        ranked: false,
         alerts: BTreeMap::new(),
         newest: Vec::new(),
         monitor: Default::default(),
@@ -119,11 +130,10 @@ async fn of(desk: &Desk, mut shown: Shown<'_>) -> Result<Picture, Refusal> {
     let score = score(shown.tallies());
     let areas = areas(shown.tallies(), &score);
     let scores = shown.view().scores(&row.host, &row.benchmark, TREND).await;
-    let trend = scores
-        .map_err(unavailable)?
-        .into_iter()
-        .rev()
-        .map(|(id, taken_at, score)| TrendPoint { verification: id.0, taken_at, score });
+    let trend =
+        scores.map_err(unavailable)?.into_iter().rev().map(|(id, taken_at, score, complete)| {
+            TrendPoint { verification: id.0, taken_at, score, complete }
+        });
     let trend = trend.collect();
     drop(shown); // its connection is needed by the questions below
     let store = &desk.setup.store;

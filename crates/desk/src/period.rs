@@ -4,16 +4,16 @@
 
 use haechi_protocol::{
     ActionRow, ExceptionLine, ItemRow, LIMIT_MAX, PeriodReport, Picture, Refusal, Report,
-    TrendPoint,
+    TrendPoint, Watched,
 };
-use haechi_store::{ActionFilter, VerificationRow};
+use haechi_store::{ActionFilter, VerificationRow, WatchedIn};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use crate::accounts::Caller;
 use crate::checklist::{Deciding, benchmark, item_rows, today};
-use crate::overview::{RISKS, areas, empty, line, movement, score};
+use crate::overview::{RISKS, areas, empty, line, movement, ranked, score};
 use crate::{Desk, containers, exceptions, unavailable};
 
 /// Days of the longest period: a leap year.
@@ -34,10 +34,12 @@ pub(crate) async fn report(
     if let Some(VerificationRow { host, .. }) = &newest {
         let id = &benchmark.id;
         days = view.each_day(host, id, from, end).await.map_err(unavailable)?;
-        last = view.last_before(host, id, end).await.map_err(unavailable)?;
+        // What was verified before it says nothing of the period.
+        last = days.last().cloned();
         before = view.last_before(host, id, from).await.map_err(unavailable)?;
     }
     let alerts = view.alerts_by_rule(from, end).await.map_err(unavailable)?;
+    let watched = watched(view.watched_in(from, end).await.map_err(unavailable)?);
     let deciding = match &last {
         Some(last) => Deciding {
             tallies: view.tallies(last.id).await.map_err(unavailable)?,
@@ -47,13 +49,12 @@ pub(crate) async fn report(
     };
     drop(view); // its connection is needed by the questions below
     let before = before.or_else(|| days.first().cloned());
-    let is_newest = last.is_some() && last == newest;
     let mut picture = match last {
         Some(last) => picture(desk, &last, before.as_ref(), &deciding, &days).await?,
         None => empty(),
     };
-    if is_newest {
-        // Ranks are kept of the newest only.
+    picture.ranked = ranked(desk, &picture).await?;
+    if picture.ranked {
         picture.risks = containers::top_risks(desk, RISKS).await?;
     }
     let items: Vec<ItemRow> = item_rows(&desk.setup.content, benchmark, &deciding)
@@ -62,15 +63,33 @@ pub(crate) async fn report(
         .collect();
     let (actions, more_actions) = actions(desk, from, end).await?;
     let (first, today) = (question.from, today());
-    let stored = stored.into_iter().map(|(number, exception)| (Some(number), exception));
-    let of_policy = exceptions::of_policy(desk).into_iter().map(|exception| (None, exception));
+    let stored = stored.into_iter().map(|kept| exceptions::kept(kept, today));
+    let of_policy = exceptions::of_policy(desk).into_iter();
     let exceptions: Vec<ExceptionLine> = stored
-        .chain(of_policy)
-        .filter(|(_, exception)| exception.expires >= first)
-        .map(|(number, exception)| exceptions::line(number, exception, today))
+        .chain(of_policy.map(|exception| exceptions::line(exception, today)))
+        .filter(|line| line.exception.expires >= first)
         .collect();
     let verifications = days.iter().map(line).collect();
-    Ok(PeriodReport { picture, verifications, items, exceptions, actions, more_actions, alerts })
+    Ok(PeriodReport {
+        picture,
+        verifications,
+        items,
+        exceptions,
+        actions,
+        more_actions,
+        alerts,
+        watched,
+    })
+}
+
+fn watched(found: WatchedIn) -> Watched {
+    let number = |n: i64| u64::try_from(n).unwrap_or_default();
+    Watched {
+        containers: number(found.containers),
+        seconds: number(found.nanoseconds) / 1_000_000_000,
+        lost: number(found.lost),
+        activity_missed: found.activity_missed,
+    }
 }
 
 /// The moments from which on and before which a period is.
@@ -107,6 +126,7 @@ async fn picture(
         verification: row.id.0,
         taken_at: row.taken_at.clone(),
         score: row.score,
+        complete: row.complete,
     };
     Ok(Picture {
         verification: Some(line(last)),

@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use haechi_facts::engine::events::Events;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -60,7 +62,9 @@ pub(crate) async fn watch(desk: &Desk) {
     let looking = look(desk, told);
     let asking = async {
         let interval = Duration::from_secs(desk.setup.interval_minutes.saturating_mul(60));
-        let mut due_now = !interval.is_zero();
+        // The first one is never waited for.
+        let known = desk.setup.store.history(None, 1).await;
+        let mut due_now = !interval.is_zero() || known.is_ok_and(|known| known.is_empty());
         loop {
             let asked = Instant::now();
             if due_now && let Err(refusal) = desk.jobs.start("verify", "", "").await {
@@ -152,6 +156,7 @@ async fn stamps(desk: &Desk) -> BTreeMap<String, Stamp> {
     });
     paths.extend(FILES.map(str::to_owned));
     paths.extend(desk.setup.watched.iter().map(|path| path.display().to_string()));
+    let accepted = accepted(desk).await;
     let root = desk.setup.root.clone();
     let stamp = move |path: String| {
         let meta = std::fs::metadata(root.join(path.trim_start_matches('/'))).ok();
@@ -162,7 +167,18 @@ async fn stamps(desk: &Desk) -> BTreeMap<String, Stamp> {
         (path, stamp)
     };
     let looked = tokio::task::spawn_blocking(move || paths.into_iter().map(stamp).collect()).await;
-    looked.unwrap_or_default()
+    let mut stamps: BTreeMap<String, Stamp> = looked.unwrap_or_default();
+    stamps.insert("exceptions".into(), accepted);
+    stamps
+}
+
+/// How many exceptions are in force, and which: one that was added or taken back on the command line, or ends.
+async fn accepted(desk: &Desk) -> Stamp {
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let all = desk.setup.store.exceptions().await.ok()?;
+    let in_force = all.iter().filter(|(_, exception)| today <= exception.expires);
+    let (count, sum) = in_force.fold((0, 0), |(count, sum), (id, _)| (count + 1, sum + id));
+    Some((count, sum, 0, 0, 0, 0, 0))
 }
 
 #[cfg(test)]

@@ -54,6 +54,10 @@ pub struct Picture {
     pub trend: Vec<TrendPoint>,
     /// What is most at risk, first.
     pub risks: Vec<RiskLine>,
+    /// Whether `risks` were ranked by the verification that is shown. If not, containers or images could not be listed
+    /// then, or it is not the newest: an empty list says nothing, another one is of an earlier verification.
+    #[serde(default)]
+    pub ranked: bool,
     /// Alerts of the last day by priority.
     pub alerts: BTreeMap<Priority, u64>,
     /// The newest alerts.
@@ -86,6 +90,9 @@ pub struct TrendPoint {
     pub taken_at: String,
     /// Score of the whole.
     pub score: Option<f64>,
+    /// Whether everything could be seen. If not, the score is of what was seen.
+    #[serde(default)]
+    pub complete: bool,
 }
 
 /// A verification in short.
@@ -198,6 +205,14 @@ pub struct ExceptionLine {
     pub exception: Exception,
     /// Whether it has ended.
     pub expired: bool,
+    /// When it was accepted; absent if it is of the policy's file, which does not say.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    #[serde(default)]
+    pub accepted_at: Option<Timestamp>,
+    /// When it was taken back; absent if it was not.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    #[serde(default)]
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 /// An image in short.
@@ -477,4 +492,20 @@ pub struct PeriodReport {
     pub more_actions: bool,
     /// Alerts in it by rule.
     pub alerts: BTreeMap<String, u64>,
+    /// For how long containers were watched in it: without that, no alert means nothing.
+    #[serde(default)]
+    pub watched: Watched,
+}
+
+/// For how long containers were watched in a period.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Watched {
+    /// How many containers were; 0 if none was.
+    pub containers: u64,
+    /// Seconds in which at least one was.
+    pub seconds: u64,
+    /// Events that were lost, and alerts that are not on record, while these were watched.
+    pub lost: u64,
+    /// Whether activity of the engine was missed.
+    pub activity_missed: bool,
 }

@@ -148,10 +148,17 @@
         if (lost) { say(live.dataset.back); soon(); }
         lost = false;
       });
-      source.addEventListener("error", () => {
+      // A session that has ended shows nothing more: what is on the page may not be true any more.
+      const leave = () => location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
+      source.addEventListener("error", async () => {
         mark(false);
         if (!lost) say(live.dataset.lost);
         lost = true;
+        if (!source || source.readyState !== EventSource.CLOSED) return;
+        // Refused for good, or for now: the session says which.
+        const session = await fetch("/api/v1/session", { redirect: "error" }).catch(() => undefined);
+        if (session?.status === 401) { leave(); return; }
+        setTimeout(() => { if (!document.hidden) listen(); }, 5000);
       });
       for (const kind of ["alert", "action", "verification"]) {
         source.addEventListener(kind, () => { say(live.dataset[kind]); soon(); });

@@ -16,20 +16,22 @@ use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 
 use crate::desk::Desk;
+use crate::house::House;
 use crate::problem::Problem;
 use crate::shape::Shape;
+use crate::stream;
 use crate::visitor::{NO_SESSION, Visitor, session_cookie};
 
 /// All ways of the table.
-pub fn router() -> Router<Desk> {
+pub fn router(house: &Arc<House>) -> Router<Desk> {
     let mut router = Router::new();
     for route in routes() {
-        let shape = Arc::new(Shape::of(route));
+        let (shape, house) = (Arc::new(Shape::of(route)), Arc::clone(house));
         let handler = move |State(desk): State<Desk>,
                             visitor: Visitor,
                             path: Result<RawPathParams, RawPathParamsRejection>,
                             request: Request| async move {
-            let answer = answer(route, &shape, &desk, &visitor, path, request).await;
+            let answer = answer(route, &shape, &house, &desk, &visitor, path, request).await;
             answer.unwrap_or_else(IntoResponse::into_response)
         };
         router = router.route(route.path, on(filter(route.method), handler));
@@ -49,6 +51,7 @@ const fn filter(method: Method) -> MethodFilter {
 async fn answer(
     route: &Route,
     shape: &Shape,
+    house: &House,
     desk: &Desk,
     visitor: &Visitor,
     path: Result<RawPathParams, RawPathParamsRejection>,
@@ -83,6 +86,11 @@ async fn answer(
     }
     let ask = (route.read)(Value::Object(parts))?;
     let kind = SessionDeed::of(&ask);
+    let _seat = match &ask {
+        // It is answered when there is news: a live stream that ends with the first piece.
+        Ask::News(_) => Some(stream::seat(house, desk, visitor).await?),
+        _ => None,
+    };
     let answer = desk.pass(visitor, ask).await?;
     kind.respond(answer)
 }

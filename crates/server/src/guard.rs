@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use crate::house::House;
 use crate::metrics::Way;
 use crate::problem::Problem;
+use crate::visitor::{Peer, credential};
 
 /// Bytes of a body: a form with a reason fits in easily.
 pub const BODY_MAX: usize = 64 << 10;
@@ -94,11 +95,23 @@ async fn checked(house: &House, request: Request, next: Next) -> Result<Response
         return Err(Problem::of_http(status, "cross-site", "another site sent this request"));
     }
     let body = whole(&parts, body).await?;
-    let place = tokio::time::timeout(QUEUE_TIME, house.requests.acquire()).await;
-    let Ok(Ok(_place)) = place else {
-        return Err(Problem::busy());
+    let _place = match needs_place(parts.uri.path()) {
+        true => {
+            let credential = credential(&parts.headers);
+            let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
+            let place = house.requests.enter(&credential, address);
+            let place = tokio::time::timeout(QUEUE_TIME, place).await.ok().flatten();
+            Some(place.ok_or_else(Problem::busy)?)
+        }
+        false => None,
     };
     Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+}
+
+/// Whether a request counts among those that are being answered. One that waits for news has a seat of the live streams
+/// instead, since it takes long; whether Haechi is well is told however much it has to do.
+fn needs_place(path: &str) -> bool {
+    !matches!(path, "/healthz" | "/api/v1/news")
 }
 
 /// Whom the request is addressed to; `None` if that is not clear.

@@ -34,11 +34,11 @@ use crate::problem::Problem;
 /// All ways: pages, API, stream, health and counts. Whoever asks passes [`guard`].
 pub fn app(desk: Desk, house: Arc<House>) -> Router {
     Router::new()
-        .merge(api::router())
+        .merge(api::router(&house))
         .merge(extras::router(&house))
         .merge(pages::router())
         .method_not_allowed_fallback(|| async { Problem::wrong_method().into_response() })
-        .fallback(|| async { Problem::not_found().into_response() })
+        .fallback(pages::missing)
         .layer(from_fn_with_state(house, guard::guard))
         .with_state(desk)
 }

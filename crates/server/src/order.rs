@@ -41,12 +41,14 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one address; from one /64 network for IPv6.
     pub connections_per_address: usize,
-    /// Requests that are being answered; more wait for up to 5 s.
+    /// Requests that are being answered; more wait for up to 5 s. A session or token has a quarter of them.
     pub requests: usize,
     /// Live streams.
     pub streams: usize,
     /// Live streams of one session or token.
     pub streams_per_session: usize,
+    /// Live streams of one account, whatever it is logged in by.
+    pub streams_per_account: usize,
 }
 
 impl Default for Limits {
@@ -58,11 +60,18 @@ impl Default for Limits {
             requests: 64,
             streams: 64,
             streams_per_session: 8,
+            streams_per_account: 16,
         }
     }
 }
 
 impl Order {
+    /// What is logged, as a filter. Protocols warn of whatever a client does wrong, as often as it likes: only their
+    /// errors are told, unless `log` names them.
+    pub fn log_filter(&self) -> String {
+        format!("h2=error,hyper=error,rustls=error,{}", self.log)
+    }
+
     /// The command that starts a web server, and the desk's end of the line. Spawn it and drop it: the desk only
     /// learns that the web server has ended once nobody else holds the other end.
     ///

@@ -5,15 +5,16 @@
 //! nothing against faults of the kernel.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Command;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope,
 };
 use rustix::fs::{Gid, Uid};
+use rustix::net::{SendAncillaryBuffer, SendFlags, SocketAddrUnix};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
@@ -26,18 +27,16 @@ const MEMORY_MAX: u64 = 4 << 30;
 /// Open descriptors beside the connections.
 const FILES_BESIDE: u64 = 64;
 
-/// Shuts this process in for good. To be called before it has a second thread.
+/// Shuts this process in for good. The size of files is not limited: stderr may be one, and a line of the log beyond the
+/// limit would end the process (SIGXFSZ); others cannot be opened. To be called before it has a second thread.
 ///
 /// # Errors
 /// A wall could not be set up, or does not hold: the web server must not begin then.
 pub fn enter(user: Option<(u32, u32)>, connections: usize) -> io::Result<()> {
     let files = FILES_BESIDE.saturating_add(connections as u64);
-    for (resource, limit) in [
-        (Resource::As, MEMORY_MAX),
-        (Resource::Fsize, 0),
-        (Resource::Core, 0),
-        (Resource::Nofile, files),
-    ] {
+    for (resource, limit) in
+        [(Resource::As, MEMORY_MAX), (Resource::Core, 0), (Resource::Nofile, files)]
+    {
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
     }
     become_nobody(user).map_err(|error| said("rights", error))?;
@@ -133,8 +132,6 @@ const CALLS: &[i64] = &[
     libc::SYS_rt_sigreturn,
     libc::SYS_sched_getaffinity,
     libc::SYS_sched_yield,
-    libc::SYS_sendmsg,
-    libc::SYS_sendto,
     libc::SYS_set_robust_list,
     libc::SYS_shutdown,
     libc::SYS_sigaltstack,
@@ -150,20 +147,27 @@ fn filters() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let executable = Op::MaskedEq(u64::from(libc::PROT_EXEC.cast_unsigned()));
     let thread = u64::from(libc::CLONE_THREAD.cast_unsigned());
     let unix = u64::from(libc::AF_UNIX.cast_unsigned());
-    for (call, argument, op, value) in [
+    // What SOCK_NONBLOCK and SOCK_CLOEXEC leave of a socket's type.
+    let (kind, stream) = (Op::MaskedEq(0xf), u64::from(libc::SOCK_STREAM.cast_unsigned()));
+    for (call, arguments) in [
         // Threads, no processes.
-        (libc::SYS_clone, 0, Op::MaskedEq(thread), thread),
+        (libc::SYS_clone, vec![(0, Len::Dword, Op::MaskedEq(thread), thread)]),
         // Data, no code.
-        (libc::SYS_mmap, 2, executable.clone(), 0),
-        (libc::SYS_mprotect, 2, executable, 0),
+        (libc::SYS_mmap, vec![(2, Len::Dword, executable.clone(), 0)]),
+        (libc::SYS_mprotect, vec![(2, Len::Dword, executable, 0)]),
         // Itself alone: an abort, and the size of a stack.
-        (libc::SYS_tgkill, 0, Op::Eq, this),
-        (libc::SYS_prlimit64, 0, Op::Eq, 0),
-        // A pair for signals, which leads nowhere else.
-        (libc::SYS_socketpair, 0, Op::Eq, unix),
+        (libc::SYS_tgkill, vec![(0, Len::Dword, Op::Eq, this)]),
+        (libc::SYS_prlimit64, vec![(0, Len::Dword, Op::Eq, 0)]),
+        // A pair for signals. Only one of streams leads nowhere else: datagrams are sent to any address.
+        (libc::SYS_socketpair, vec![(0, Len::Dword, Op::Eq, unix), (1, Len::Dword, kind, stream)]),
+        // To the other end, not to an address; that of sendmsg cannot be looked at.
+        (libc::SYS_sendto, vec![(4, Len::Qword, Op::Eq, 0)]),
     ] {
-        let condition = SeccompCondition::new(argument, Len::Dword, op, value)?;
-        allowed.insert(call, vec![SeccompRule::new(vec![condition])?]);
+        let conditions = arguments
+            .into_iter()
+            .map(|(argument, length, op, value)| SeccompCondition::new(argument, length, op, value))
+            .collect::<Result<_, _>>()?;
+        allowed.insert(call, vec![SeccompRule::new(conditions)?]);
     }
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let errno = |number: i32| SeccompAction::Errno(number.cast_unsigned());
@@ -189,6 +193,9 @@ pub fn prove() -> Vec<(&'static str, bool)> {
         ("connect to an address", refused(TcpStream::connect(("127.0.0.1", 9)))),
         ("listen on an address", refused(TcpListener::bind(("127.0.0.1", 0)))),
         ("send a datagram", refused(UdpSocket::bind(("127.0.0.1", 0)))),
+        ("make a pair for datagrams", refused(UnixDatagram::pair())),
+        ("send to an address", refused(send_to_address())),
+        ("send a message to an address", refused(send_message())),
         ("connect to an engine", refused(UnixStream::connect("/var/run/docker.sock"))),
         ("start a program", refused(Command::new("/bin/true").spawn())),
         (
@@ -223,4 +230,19 @@ pub fn prove() -> Vec<(&'static str, bool)> {
             ),
         ),
     ]
+}
+
+/// A pair as the signals have it, and an address: what is sent there must be refused before anybody looks at it.
+fn send_to_address() -> io::Result<usize> {
+    let (socket, _other) = UnixStream::pair()?;
+    let address = SocketAddrUnix::new("/run/systemd/journal/socket")?;
+    Ok(rustix::net::sendto(&socket, b"x", SendFlags::NOSIGNAL, &address)?)
+}
+
+fn send_message() -> io::Result<usize> {
+    let (socket, _other) = UnixStream::pair()?;
+    let address = SocketAddrUnix::new("/run/systemd/journal/socket")?;
+    let (text, mut nothing) = ([IoSlice::new(b"x")], SendAncillaryBuffer::default());
+    let flags = SendFlags::NOSIGNAL;
+    Ok(rustix::net::sendmsg_addr(&socket, &address, &text, &mut nothing, flags)?)
 }

@@ -19,7 +19,7 @@ use haechi_protocol::{News, NewsPage, Refusal, Who};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Desk;
-use crate::house::{House, Seat};
+use crate::house::{self, House};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
 
@@ -46,7 +46,7 @@ struct Following {
     visitor: Visitor,
     after: Option<String>,
     ended: bool,
-    _seat: Seat<[u8; 32]>,
+    _seat: house::Following,
     _count: Counted,
 }
 
@@ -61,7 +61,7 @@ pub async fn follow(
     headers: HeaderMap,
     from: Result<Query<From>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    desk.ask(&visitor, Who::default()).await?;
+    let seat = seat(&house, &desk, &visitor).await?;
     let Ok(Query(from)) = from else {
         return Err(Refusal::invalid("query", "unknown").into());
     };
@@ -72,10 +72,6 @@ pub async fn follow(
     if after.as_deref().is_some_and(|place| !is_place(place)) {
         return Err(Refusal::invalid("after", "not-a-cursor").into());
     }
-    let Some(seat) = house.streams.enter(&visitor.credential) else {
-        house.metrics.refused("stream");
-        return Err(Refusal::TooMany { retry_s: 5 }.into());
-    };
     let count = Counted::new(&house);
     let following =
         Following { desk, house, visitor, after, ended: false, _seat: seat, _count: count };
@@ -84,6 +80,22 @@ pub async fn follow(
     let events = events.flat_map(stream::iter).map(Ok::<_, Infallible>);
     let alive = KeepAlive::new().interval(HEARTBEAT);
     Ok(Sse::new(events).keep_alive(alive).into_response())
+}
+
+/// A seat for whoever waits for news, here or by [`News`].
+///
+/// # Errors
+/// Nobody is logged in, or there are too many streams.
+pub async fn seat(
+    house: &House,
+    desk: &Desk,
+    visitor: &Visitor,
+) -> Result<house::Following, Refusal> {
+    let me = desk.ask(visitor, Who::default()).await?;
+    house.streams.enter(&visitor.credential, &me.name).ok_or_else(|| {
+        house.metrics.refused("stream");
+        Refusal::TooMany { retry_s: 5 }
+    })
 }
 
 fn is_place(place: &str) -> bool {

@@ -98,7 +98,8 @@ fn plausible(secret: &str) -> bool {
         && secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~+/=".contains(&byte))
 }
 
-fn credential(headers: &HeaderMap) -> Credential {
+/// What proves who it is, as it was sent.
+pub(crate) fn credential(headers: &HeaderMap) -> Credential {
     if headers.contains_key(AUTHORIZATION) {
         // Whoever sends a token means it: a wrong one is not made up for by a cookie.
         let token = single(headers, AUTHORIZATION.as_str()).and_then(bearer);

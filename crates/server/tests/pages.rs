@@ -286,6 +286,14 @@ async fn nothing_verified_looks_like_nothing_passed() {
         html.contains("Nothing was verified yet") && html.contains("Nobody watches the containers")
     );
     assert!(!html.contains("class=\"ring\""), "no score without a verification");
+    assert!(!html.contains("is at risk") && !html.contains("No alert."), "{html}");
+    let benchmark = encoded(&sample::REPORT.benchmark);
+    let path = format!("/report?benchmark={benchmark}&from=2026-05-18&to=2026-06-17");
+    let (_, html) = get(&desk(Mood::Empty, Role::Auditor), &path, "en").await;
+    for claim in ["is at risk", "No alert.", "No response was taken"] {
+        assert!(!html.contains(claim), "{claim}: {html}");
+    }
+    assert!(html.contains("No container was watched in this period"), "{html}");
     let (_, html) = get(&empty, &format!("/containers/{CONTAINER}"), "en").await;
     assert!(html.contains("nothing is known about it yet") && !html.contains("st-pass"), "{html}");
     let (_, html) = get(&empty, &format!("/images/{}", encoded(IMAGE)), "en").await;

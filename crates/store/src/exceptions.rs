@@ -8,6 +8,19 @@ use jiff::Timestamp;
 use crate::Store;
 use crate::error::StoreError;
 
+/// An exception as it is on record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExceptionKept {
+    /// Its number.
+    pub number: i64,
+    /// What is accepted.
+    pub exception: Exception,
+    /// When it was accepted.
+    pub added: Timestamp,
+    /// When it was taken back; `None` if it was not.
+    pub withdrawn: Option<Timestamp>,
+}
+
 #[derive(sqlx::FromRow)]
 struct ExceptionRow {
     id: i64,
@@ -17,6 +30,8 @@ struct ExceptionRow {
     reason: String,
     owner: String,
     expires: String,
+    added_s: i64,
+    withdrawn_s: Option<i64>,
 }
 
 impl Store {
@@ -52,17 +67,18 @@ impl Store {
     /// The database cannot be read or is damaged.
     pub async fn exceptions(&self) -> Result<Vec<(i64, Exception)>, StoreError> {
         let rows: Vec<ExceptionRow> = sqlx::query_as(
-            "SELECT id, check_id, kind, subject, reason, owner, expires FROM exception
-             WHERE withdrawn_s IS NULL ORDER BY id",
+            "SELECT id, check_id, kind, subject, reason, owner, expires, added_s, withdrawn_s
+             FROM exception WHERE withdrawn_s IS NULL ORDER BY id",
         )
         .fetch_all(&self.pool)
         .await
         .map_err(self.failed("reading exceptions"))?;
-        rows.into_iter().map(|row| self.exception(row)).collect()
+        let kept = |row| self.exception(row).map(|kept| (kept.number, kept.exception));
+        rows.into_iter().map(kept).collect()
     }
 
-    /// Exceptions with their numbers that were there at some time of a period, those taken back since too, oldest first;
-    /// the end is not in it.
+    /// Exceptions that were there at some time of a period, those taken back since too, oldest first; the end is not in
+    /// it.
     ///
     /// # Errors
     /// The database cannot be read or is damaged.
@@ -70,10 +86,10 @@ impl Store {
         &self,
         from: Timestamp,
         end: Timestamp,
-    ) -> Result<Vec<(i64, Exception)>, StoreError> {
+    ) -> Result<Vec<ExceptionKept>, StoreError> {
         let rows: Vec<ExceptionRow> = sqlx::query_as(
-            "SELECT id, check_id, kind, subject, reason, owner, expires FROM exception
-             WHERE added_s < ?2 AND (withdrawn_s IS NULL OR withdrawn_s >= ?1) ORDER BY id",
+            "SELECT id, check_id, kind, subject, reason, owner, expires, added_s, withdrawn_s
+             FROM exception WHERE added_s < ?2 AND (withdrawn_s IS NULL OR withdrawn_s >= ?1) ORDER BY id",
         )
         .bind(from.as_second())
         .bind(end.as_second())
@@ -83,7 +99,7 @@ impl Store {
         rows.into_iter().map(|row| self.exception(row)).collect()
     }
 
-    fn exception(&self, row: ExceptionRow) -> Result<(i64, Exception), StoreError> {
+    fn exception(&self, row: ExceptionRow) -> Result<ExceptionKept, StoreError> {
         let odd = || self.damaged(format!("exception {} cannot be understood", row.id));
         let kind = match &row.kind {
             Some(kind) => Some(serde_json::from_value(kind.as_str().into()).map_err(|_| odd())?),
@@ -98,7 +114,9 @@ impl Store {
             owner: row.owner,
             expires,
         };
-        Ok((row.id, exception))
+        let moment = |second| Timestamp::from_second(second).map_err(|_| odd());
+        let (added, withdrawn) = (moment(row.added_s)?, row.withdrawn_s.map(moment).transpose()?);
+        Ok(ExceptionKept { number: row.id, exception, added, withdrawn })
     }
 
     /// Takes an exception back. That it was there stays on record.

@@ -6,11 +6,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection};
 
 use crate::error::{StoreError, of_migrate, of_sql};
 
@@ -37,6 +37,12 @@ pub(crate) async fn open(file: &Path) -> Result<SqlitePool, StoreError> {
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(POOL_WAIT)
+        // A full disk makes SQLite end a transaction by itself; sqlx then cannot roll it back, and takes the connection for
+        // one in a transaction ever after: nothing could be written with it.
+        .before_acquire(|connection, _| {
+            let is_free = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_free) })
+        })
         .connect_with(options)
         .await
         .map_err(|error| of_sql(file, "opening the database", &error))?;
@@ -77,4 +83,23 @@ async fn schema_version(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
         .fetch_one(pool)
         .await
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_the_database_ended_by_itself_spoils_no_connection() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let pool = open(file.path()).await.unwrap();
+        for _ in 0..2 * CONNECTIONS {
+            let mut all = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+            // What SQLite does when the disk is full.
+            sqlx::query("ROLLBACK").execute(&mut *all).await.unwrap();
+            assert!(all.commit().await.is_err());
+        }
+        pool.begin_with("BEGIN IMMEDIATE").await.unwrap().commit().await.unwrap();
+    }
 }

@@ -1,4 +1,4 @@
-//! What was in a period: verifications, exceptions, alerts. Its end is not in it.
+//! What was in a period: verifications, alerts, and for how long containers were watched. Its end is not in it.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,19 @@ use crate::error::StoreError;
 use crate::page::nanoseconds;
 use crate::read::ListRow;
 use crate::{DAY_SECONDS, VerificationRow, View};
+
+/// For how long containers were watched in a period.
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct WatchedIn {
+    /// How many containers were.
+    pub containers: i64,
+    /// Nanoseconds in which at least one was.
+    pub nanoseconds: i64,
+    /// Events that were lost in stretches that reach into the period, and alerts that are not on record.
+    pub lost: i64,
+    /// Whether activity of the engine was missed in such a stretch.
+    pub activity_missed: bool,
+}
 
 impl View<'_> {
     /// The last verification of a host with a benchmark on each day (UTC) of a period, the oldest first.
@@ -62,6 +75,36 @@ impl View<'_> {
         .await
         .map_err(self.store.failed("reading a period"))?;
         row.map(|row| self.store.list_row(row)).transpose()
+    }
+
+    /// For how long containers were watched in a period.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn watched_in(
+        &mut self,
+        from: Timestamp,
+        end: Timestamp,
+    ) -> Result<WatchedIn, StoreError> {
+        // Stretches overlap: of each, only what is after the end of all before it counts.
+        sqlx::query_as(
+            "WITH stretch AS (
+                 SELECT container, lost, activity_missed, max(since, ?1) AS a, min(until, ?2) AS b
+                 FROM watch WHERE until >= ?1 AND since < ?2),
+             after AS (
+                 SELECT *, max(b) OVER (ORDER BY a, b
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS seen FROM stretch)
+             SELECT count(DISTINCT container) AS containers,
+                 coalesce(sum(max(b - max(a, coalesce(seen, a)), 0)), 0) AS nanoseconds,
+                 coalesce(sum(lost), 0) AS lost,
+                 coalesce(max(activity_missed), 0) AS activity_missed
+             FROM after",
+        )
+        .bind(nanoseconds(from))
+        .bind(nanoseconds(end))
+        .fetch_one(&mut *self.all)
+        .await
+        .map_err(self.store.failed("reading for how long containers were watched"))
     }
 
     /// How many alerts of each rule there were in a period.

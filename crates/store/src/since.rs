@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use haechi_core::Status;
 use haechi_core::diff::Kept;
+use jiff::Timestamp;
 
 use crate::error::StoreError;
 use crate::{Store, VerificationId};
@@ -100,5 +101,28 @@ impl Store {
         }
         view.rollback().await.map_err(failed)?;
         Ok(earlier)
+    }
+}
+
+impl Store {
+    /// Since when a check has failed for the subject for which it has failed longest, as a verification knew it.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn fails_since(
+        &self,
+        verification: VerificationId,
+        check: &str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let second: Option<i64> = sqlx::query_scalar(
+            "SELECT min(since_s) FROM finding
+             WHERE verification = ? AND check_id = ? AND status = 'fail' AND newest = 1",
+        )
+        .bind(verification)
+        .bind(check)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(self.failed("looking since when a check fails"))?;
+        Ok(second.and_then(|second| Timestamp::from_second(second).ok()))
     }
 }

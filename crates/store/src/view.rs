@@ -64,7 +64,8 @@ impl View<'_> {
         Ok(self.verifications(Some(benchmark), None, 1).await?.pop())
     }
 
-    /// Scores of the last verifications of a host with a benchmark, the newest first: number, time, score.
+    /// Scores of the last verifications of a host with a benchmark, the newest first: number, time, score, and whether everything
+    /// could be seen.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -73,9 +74,9 @@ impl View<'_> {
         host: &str,
         benchmark: &str,
         limit: u32,
-    ) -> Result<Vec<(VerificationId, String, Option<f64>)>, StoreError> {
+    ) -> Result<Vec<(VerificationId, String, Option<f64>, bool)>, StoreError> {
         sqlx::query_as(
-            "SELECT id, taken_at, score_total FROM verification
+            "SELECT id, taken_at, score_total, complete FROM verification
              WHERE host = ? AND benchmark = ? ORDER BY id DESC LIMIT ?",
         )
         .bind(host)

@@ -110,6 +110,7 @@ fn image_report(n: usize, taken_at: &str, flaws: Vec<Vulnerability>) -> ImageRep
 fn risk(n: u32) -> RiskKept {
     RiskKept {
         line: RiskLine {
+            since: None,
             rank: f64::from(100 - n),
             area: Area::Instance,
             title: Text::new("a", "가"),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::needs::{self, For};
-use crate::run::{Failed, PATIENCE, cargo, haechi, must, output, print, say, target};
+use crate::run::{Failed, PATIENCE, haechi, must, output, print, say, target};
 use crate::{engine, lab};
 
 const CONTAINERS: &str = "10000";
@@ -65,7 +65,6 @@ pub fn run() -> Result<()> {
     needs::meet(For::Bench)?;
     engine::meet()?;
     lab::up()?;
-    must(cargo(&["build", "--release", "--package", "haechi-desk", "--example", "fill"])?)?;
     let folder = target()?.join("bench-serve");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;

@@ -18,8 +18,9 @@ pub(super) const SESSION: SignedDuration = SignedDuration::from_hours(12);
 const EXACT: SignedDuration = SignedDuration::from_mins(1);
 /// What may be asked before the password was changed.
 const BEFORE_CHANGE: [&str; 3] = ["Who", "Logout", "ChangePassword"];
-/// What a token may not ask, whatever its scope: it would outlive itself, or be what it is not.
-const NOT_BY_TOKEN: [&str; 3] = ["Logout", "ChangePassword", "AddToken"];
+/// What a token may not ask, whatever its scope: what it did would outlive it, or it would be what it is not.
+const NOT_BY_TOKEN: [&str; 6] =
+    ["Logout", "ChangePassword", "AddToken", "AddAccount", "ChangeAccount", "RemoveAccount"];
 /// Parts of questions that are secret.
 const SECRET_PARTS: [&str; 3] = ["password", "old", "new"];
 
@@ -48,7 +49,8 @@ impl Accounts {
         let allowed = self.allowed(&caller, credential, route, least);
         if let Err(refusal) = &allowed {
             let outcome = outcome::<()>(&Err(refusal.clone()));
-            self.log.refused(&caller.actor(), address, route.name, "", &outcome).await;
+            let (account, actor) = (caller.account, caller.actor());
+            self.log.refused(account, &actor, address, route.name, "", &outcome).await;
         }
         allowed.map(|()| caller)
     }
@@ -147,7 +149,11 @@ impl Accounts {
             heed(self.store.token_used(token.id, now).await);
         }
         let scope = super::tokens::scope(&token.scope).map_err(unavailable)?;
-        Ok((account, scope, Proof::Token { name: token.name, expires: token.expires }))
+        Ok((
+            account,
+            scope,
+            Proof::Token { number: token.id, name: token.name, expires: token.expires },
+        ))
     }
 
     fn allowed(

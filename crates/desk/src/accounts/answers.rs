@@ -160,6 +160,10 @@ pub(crate) async fn remove_token(
     caller: &Caller,
     question: &RemoveToken,
 ) -> Result<Done, Refusal> {
+    // A token may end itself, not what others work with.
+    if matches!(caller.proof, Proof::Token { number, .. } if number != question.number) {
+        return Err(Refusal::Forbidden);
+    }
     desk.accounts.remove_token(question.number, caller.only_own()).await?;
     Ok(Done {})
 }

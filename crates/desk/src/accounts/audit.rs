@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use haechi_audit::{Checkpoint, Hash, Record};
+use haechi_audit::{BROKEN, Checkpoint, Hash, Record};
 use haechi_core::text::visible;
 use haechi_protocol::Refusal;
 use haechi_store::{Store, StoreError};
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::clock::Clock;
-use super::keys;
+use super::keys::{self, Head};
 use super::limits::Buckets;
 
 /// Bytes of each text of a record; what is longer is cut.
@@ -27,7 +27,7 @@ const TEXT_MAX: usize = 256;
 const DETAIL_TEXT_MAX: usize = 1_024;
 /// Bytes of a record's details.
 const DETAIL_MAX: usize = 8 << 10;
-/// Refusals that are recorded one by one: at once, and then each second.
+/// Refusals of an account, and of all callers without one, that are recorded one by one: at once, and then each second.
 const REFUSALS: (f64, f64) = (20.0, 1.0 / 60.0);
 /// How often those that were not recorded are told as numbers.
 const SUMMARY: Duration = Duration::from_secs(10 * 60);
@@ -45,7 +45,8 @@ pub struct AuditLog {
 
 /// Refusals.
 struct Flood {
-    each: Buckets<()>,
+    /// By account; 0 for all who have none.
+    each: Buckets<i64>,
     /// Action and outcome of those that are not recorded, with their number.
     counted: BTreeMap<(String, String), u64>,
     since: Duration,
@@ -76,16 +77,19 @@ impl AuditLog {
             since: Duration::ZERO,
         });
         let log = Self { store, dir: dir.to_owned(), key, clock, flood };
-        if !log.head_fits().await? {
+        if let Some(why) = log.head_wrong().await? {
             // It would be overwritten by and by: it is put aside, and the log itself says so from here on.
-            let number = keys::head(dir).map_or(0, |head| head.number);
             tracing::error!(
-                "{}: the audit log was cut or written anew before record {number}",
+                "{}: the audit log may have been cut or written anew: {why}",
                 dir.display()
             );
-            keys::put_head_aside(dir, number)?;
-            let told = json!({ "checkpoint": number });
-            log.record(HAECHI, "", "AuditLog", "", "broken", &told).await?;
+            match keys::head(dir) {
+                Head::Missing => {}
+                Head::Unreadable => keys::put_unreadable_aside(dir)?,
+                Head::There(head) => keys::put_head_aside(dir, head.number)?,
+            }
+            let (actor, action, outcome) = BROKEN;
+            log.record(actor, "", action, "", outcome, &why).await?;
         }
         if let Some(newest) = newest {
             keys::write_head(dir, &newest)?; // killed between the two
@@ -93,14 +97,20 @@ impl AuditLog {
         Ok(log)
     }
 
-    /// Whether the newest checkpoint outside of the database fits the log.
-    async fn head_fits(&self) -> Result<bool, StoreError> {
-        let Some(head) = keys::head(&self.dir) else { return Ok(true) };
-        if !head.is_signed_by(&self.key.verifying_key()) {
-            return Ok(false);
-        }
+    /// Why the newest checkpoint outside of the database does not fit the log; nothing if it does.
+    async fn head_wrong(&self) -> Result<Option<Value>, StoreError> {
+        let head = match keys::head(&self.dir) {
+            // Of one checkpoint it may be that Haechi was killed before it wrote the file.
+            Head::Missing if self.store.checkpoints().await?.len() < 2 => return Ok(None),
+            Head::Missing => return Ok(Some(json!({ "head": "missing" }))),
+            Head::Unreadable => return Ok(Some(json!({ "head": "unreadable" }))),
+            Head::There(head) => head,
+        };
         let kept = self.store.audit_after(head.number.saturating_sub(1), 1).await?;
-        Ok(kept.iter().any(|kept| kept.record.number == head.number && kept.hash == head.hash))
+        let is_there =
+            kept.iter().any(|kept| kept.record.number == head.number && kept.hash == head.hash);
+        let fits = is_there && head.is_signed_by(&self.key.verifying_key());
+        Ok((!fits).then(|| json!({ "head": "does not fit", "checkpoint": head.number })))
     }
 
     /// Records what somebody did; its number. Texts are made visible and cut, so that a name can be given as it came.
@@ -137,9 +147,10 @@ impl AuditLog {
         Ok(Begun { log: self, record: Record { detail, ..record } })
     }
 
-    /// Records a refusal, or counts it if there are too many.
+    /// Records a refusal of an account (0: of somebody without one), or counts it if there are too many of it.
     pub async fn refused(
         &self,
+        account: i64,
         actor: &str,
         address: &str,
         action: &str,
@@ -149,7 +160,7 @@ impl AuditLog {
         let is_one_of_many = {
             let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
             let now = self.clock.passed();
-            let is_one = flood.each.take((), now).is_err();
+            let is_one = flood.each.take(account, now).is_err();
             if is_one {
                 if flood.counted.is_empty() {
                     flood.since = now;
@@ -194,10 +205,10 @@ impl AuditLog {
     /// # Errors
     /// The store cannot be written.
     pub async fn sign(&self) -> Result<(), StoreError> {
-        if let Some(point) =
-            self.store.sign_audit(&|number, hash| self.checkpoint(number, hash)).await?
-        {
-            self.write_head(&point);
+        self.store.sign_audit(&|number, hash| self.checkpoint(number, hash)).await?;
+        // Written again if it could not be when it was new: a missing one counts as removed.
+        if let Some(newest) = self.store.newest_checkpoint().await? {
+            self.write_head(&newest);
         }
         Ok(())
     }

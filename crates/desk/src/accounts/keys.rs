@@ -17,6 +17,8 @@ const SECRET_FILE: &str = "audit.key";
 pub const PUBLIC_FILE: &str = "audit.pub";
 /// The newest checkpoint: to be copied elsewhere.
 pub const HEAD_FILE: &str = "audit.head";
+/// What stood there instead of the newest checkpoint.
+const UNREADABLE_FILE: &str = "audit.unreadable";
 /// A larger file is none of these.
 const SIZE_MAX: u64 = 64 << 10;
 
@@ -60,14 +62,29 @@ pub fn open(dir: &Path, was_signed: bool) -> anyhow::Result<SigningKey> {
     Ok(key)
 }
 
-/// The newest checkpoint as it was written to its file; nothing if there is none, or something else.
-pub fn head(dir: &Path) -> Option<Checkpoint> {
-    serde_json::from_str(&read(&dir.join(HEAD_FILE)).ok()?).ok()
+/// What the file of the newest checkpoint has.
+pub enum Head {
+    /// There is no such file.
+    Missing,
+    /// Something that Haechi does not write, or it cannot be read.
+    Unreadable,
+    /// The newest checkpoint when it was written.
+    There(Checkpoint),
+}
+
+/// The newest checkpoint as it was written to its file.
+pub fn head(dir: &Path) -> Head {
+    let path = dir.join(HEAD_FILE);
+    if matches!(path.try_exists(), Ok(false)) && !path.is_symlink() {
+        return Head::Missing;
+    }
+    let point = read(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    point.map_or(Head::Unreadable, Head::There)
 }
 
 /// Writes the newest checkpoint to its file, unless a newer one is there.
 pub fn write_head(dir: &Path, point: &Checkpoint) -> io::Result<()> {
-    if head(dir).is_some_and(|there| there.number >= point.number) {
+    if matches!(head(dir), Head::There(there) if there.number >= point.number) {
         return Ok(());
     }
     let text = serde_json::to_string(point)?;
@@ -77,6 +94,11 @@ pub fn write_head(dir: &Path, point: &Checkpoint) -> io::Result<()> {
 /// Puts a checkpoint that does not fit the log aside: it is the proof that the log was changed.
 pub fn put_head_aside(dir: &Path, number: u64) -> io::Result<()> {
     fs::rename(dir.join(HEAD_FILE), dir.join(format!("{HEAD_FILE}.{number}")))
+}
+
+/// Puts what is no checkpoint aside, under a name that is not taken for that of one.
+pub fn put_unreadable_aside(dir: &Path) -> io::Result<()> {
+    fs::rename(dir.join(HEAD_FILE), dir.join(UNREADABLE_FILE))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -94,12 +94,21 @@ impl Limits {
 
     /// The attempt was right: what it counted is taken back, and this account from this address begins anew.
     pub fn right(&self, attempt: &Attempt) {
+        self.untried(attempt);
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in attempt.0.iter().filter(|key| matches!(key, Key::Both(..))) {
+            entries.remove(key);
+        }
+    }
+
+    /// No password was tried after all: what the attempt counted is taken back, and what was wrong before stays.
+    pub fn untried(&self, attempt: &Attempt) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for key in &attempt.0 {
             let Some(entry) = entries.get_mut(key) else { continue };
             entry.wrong = entry.wrong.saturating_sub(1);
             entry.until = Duration::ZERO;
-            if matches!(key, Key::Both(..)) || entry.wrong == 0 {
+            if entry.wrong == 0 {
                 entries.remove(key);
             }
         }
@@ -227,6 +236,21 @@ mod tests {
             }
         }
         assert!(refused, "one's own account does not reset the address");
+    }
+
+    #[test]
+    fn what_was_not_tried_is_not_counted_and_excuses_nothing() {
+        let limits = Limits::default();
+        for _ in 0..100 {
+            limits.untried(&limits.begin("anna", "192.0.2.1", false, at(0)).unwrap());
+        }
+        for _ in 0..6 {
+            limits.begin("anna", "192.0.2.1", false, at(0)).unwrap();
+        }
+        assert_eq!(limits.begin("anna", "192.0.2.1", false, at(0)).unwrap_err(), 2);
+        limits.untried(&limits.begin("anna", "192.0.2.1", false, at(2)).unwrap());
+        limits.begin("anna", "192.0.2.1", false, at(2)).unwrap();
+        assert_eq!(limits.begin("anna", "192.0.2.1", false, at(2)).unwrap_err(), 3, "it grows on");
     }
 
     #[test]

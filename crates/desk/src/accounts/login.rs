@@ -25,7 +25,7 @@ impl Accounts {
         let result = self.logged_in(name, password, address).await;
         if let Err(refusal @ (Refusal::WrongPassword | Refusal::TooMany { .. })) = &result {
             let outcome = outcome::<()>(&Err(refusal.clone()));
-            self.log.refused("", address, ACTION, name, &outcome).await;
+            self.log.refused(0, "", address, ACTION, name, &outcome).await;
         }
         result
     }
@@ -48,13 +48,8 @@ impl Accounts {
         };
         let attempt = self.limits.begin(name, &place, known, self.clock.passed());
         let attempt = attempt.map_err(|retry_s| Refusal::TooMany { retry_s })?;
-        let turn = match self.passwords.turn(known).await {
-            Ok(turn) => turn,
-            Err(refusal) => {
-                self.limits.right(&attempt); // nothing was tried
-                return Err(refusal);
-            }
-        };
+        let turn = self.passwords.turn(known).await;
+        let turn = turn.inspect_err(|_| self.limits.untried(&attempt))?;
         let fits = self.passwords.fits(turn, account.as_ref(), password).await?;
         let account = account.filter(|account| fits && !account.locked);
         let account = account.ok_or(Refusal::WrongPassword)?;

@@ -125,7 +125,8 @@ impl Accounts {
         let attempt = attempt.map_err(|retry_s| Refusal::TooMany { retry_s })?;
         let account = self.store.account(&caller.name).await.map_err(unavailable)?;
         let account = account.filter(|account| account.id == caller.account);
-        let turn = self.passwords.turn(true).await?;
+        let turn = self.passwords.turn(true).await;
+        let turn = turn.inspect_err(|_| self.limits.untried(&attempt))?;
         if !self.passwords.fits(turn, account.as_ref(), old).await? {
             return Err(Refusal::invalid("old", "password-wrong"));
         }

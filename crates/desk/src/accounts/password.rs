@@ -20,7 +20,7 @@ const COST: (u32, u32, u32) = (19_456, 2, 1);
 const AT_ONCE: usize = 2;
 /// How long one waits for its turn.
 const WAIT: Duration = Duration::from_secs(5);
-/// How many wait for their turn.
+/// How many wait for their turn: of those from known addresses, and of strangers.
 const WAITING: usize = 16;
 /// Letters of a password that is made: none that are taken for others. Each is worth 5 bits.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -91,7 +91,8 @@ pub struct Passwords {
     all: Arc<Semaphore>,
     /// Of those, what is for addresses that nobody knows: a flood leaves room for the others.
     strangers: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    pub(super) waiting: Semaphore,
+    strangers_waiting: Semaphore,
 }
 
 /// Leave to check one password.
@@ -118,7 +119,8 @@ impl Passwords {
             nobody,
             all: semaphore(AT_ONCE),
             strangers: semaphore(AT_ONCE / 2),
-            waiting: semaphore(WAITING),
+            waiting: Semaphore::new(WAITING),
+            strangers_waiting: Semaphore::new(WAITING),
         })
     }
 
@@ -128,7 +130,8 @@ impl Passwords {
     /// Too many wait, or it took too long.
     pub async fn turn(&self, known: bool) -> Result<Turn, Refusal> {
         let retry = || Refusal::TooMany { retry_s: WAIT.as_secs() };
-        let _waiting = self.waiting.clone().try_acquire_owned().map_err(|_| retry())?;
+        let waiting = if known { &self.waiting } else { &self.strangers_waiting };
+        let _waiting = waiting.try_acquire().map_err(|_| retry())?;
         let turns = async {
             let mut turns = Vec::new();
             if !known {
@@ -285,16 +288,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_leave_a_turn_for_the_others_and_only_so_many_wait() {
+    async fn strangers_leave_a_turn_and_places_to_wait_for_the_others_and_only_so_many_wait() {
         let passwords = Arc::new(Passwords::costing((8, 1, 1)).unwrap());
+        let wait = |known| {
+            let passwords = Arc::clone(&passwords);
+            tokio::spawn(async move { passwords.turn(known).await.is_ok() })
+        };
         let stranger = passwords.turn(false).await.unwrap();
+        let mut waiting: Vec<_> = (0..WAITING).map(|_| wait(false)).collect();
+        while passwords.strangers_waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(passwords.turn(false).await, Err(Refusal::TooMany { .. })));
         let known = passwords.turn(true).await.unwrap();
-        let waiting: Vec<_> = (0..WAITING)
-            .map(|_| {
-                let passwords = Arc::clone(&passwords);
-                tokio::spawn(async move { passwords.turn(true).await.is_ok() })
-            })
-            .collect();
+        waiting.extend((0..WAITING).map(|_| wait(true)));
         while passwords.waiting.available_permits() > 0 {
             tokio::task::yield_now().await;
         }

@@ -8,13 +8,14 @@ use std::ops::Bound;
 
 use haechi_checks::Benchmark;
 use haechi_core::Status;
+use haechi_core::report::Counts;
 use haechi_protocol::{FindingRow, LIMIT_MAX, Refusal, ShowItem, VerificationLine};
 use haechi_store::{Present, Tally, VerificationId, VerificationRow, View};
 
 use super::items::{Deciding, by_severity};
 use super::judge::Judge;
 use super::rows;
-use crate::overview::line;
+use crate::overview::{line, score};
 use crate::{Desk, unavailable};
 
 /// Bytes of a page of findings: what containers say can be long, and an answer must not be too long to be sent.
@@ -95,9 +96,13 @@ impl<'a> Shown<'a> {
         &self.verification
     }
 
-    /// The verification in short, as it was decided.
+    /// The verification in short, as it shows.
     pub(crate) fn line(&self) -> VerificationLine {
-        line(&self.verification)
+        let mut counts = Counts::default();
+        for tally in self.tallies.values() {
+            counts += tally.counts;
+        }
+        VerificationLine { counts, score: score(&self.tallies).total, ..line(&self.verification) }
     }
 
     /// Findings by check as they show.

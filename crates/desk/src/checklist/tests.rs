@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use haechi_checks::Content;
+use haechi_core::activity::Watch;
 use haechi_core::policy::{Exception, Loaded};
 use haechi_core::report::distinct;
 use haechi_core::{Finding, Report, Snapshot, Status};
-use haechi_protocol::{Accept, ListExceptions, Overview, Picture, Role, Withdraw};
+use haechi_protocol::{Accept, ListExceptions, Overview, Picture, Role, Watched, Withdraw};
 use haechi_store::Store;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -140,6 +141,8 @@ async fn picture(desk: &Desk) -> Picture {
 async fn shows(desk: &Desk, report: &Report) {
     let picture = picture(desk).await;
     assert_eq!(picture.score, report.score);
+    let line = picture.verification.unwrap();
+    assert_eq!((line.counts, line.score), (report.summary.findings, report.score.total));
     assert_eq!(picture.host, report.host);
     for line in &picture.areas {
         assert_eq!(line.counts, report.summary.areas[&line.area], "{}", line.area);
@@ -439,11 +442,31 @@ async fn a_period_is_told_as_it_was_decided() {
     assert!(report.exceptions.is_empty(), "accepted after it");
     let present = ask(2, 0).await.unwrap();
     assert_eq!(present.exceptions.len(), 1);
-    assert_eq!(present.picture.verification.unwrap().taken_at, at(3), "the last one before");
+    assert!(present.exceptions[0].accepted_at.is_some());
+    assert_eq!(present.exceptions[0].withdrawn_at, None);
+    assert_eq!(present.picture.verification, None, "what was verified before is not of it");
+    assert!(!present.picture.ranked && !report.picture.ranked, "no inventory is kept");
+    assert_eq!(present.watched, Watched::default());
+    let at = |hour| format!("{}T0{hour}:00:00Z", today()).parse().unwrap();
+    let watch = |container: &str, since: u8, until: u8| Watch {
+        container: container.into(),
+        since: at(since),
+        from_start: true,
+        until: at(until),
+        lost: 2,
+        activity_missed: false,
+    };
+    let watches = [watch("a", 1, 4), watch("b", 2, 3), watch("b", 6, 7), watch("c", 3, 5)];
+    desk.setup.store.watched(&watches).await.unwrap();
+    let seen = Watched { containers: 3, seconds: 5 * 3600, lost: 8, activity_missed: false };
+    assert_eq!(ask(2, 0).await.unwrap().watched, seen);
+    assert_eq!(ask(2, 1).await.unwrap().watched, Watched::default());
     exceptions::withdraw(&desk, &caller(), &Withdraw { number: line.number.unwrap() })
         .await
         .unwrap();
-    assert_eq!(ask(2, 0).await.unwrap().exceptions.len(), 1, "it was there today");
+    let present = ask(2, 0).await.unwrap();
+    assert_eq!(present.exceptions.len(), 1, "it was there today");
+    assert!(present.exceptions[0].withdrawn_at.is_some(), "and does not look as if it still were");
     let invalid = Refusal::invalid;
     assert_eq!(ask(1, 2).await, Err(invalid("from", "after-the-end")));
     assert_eq!(ask(1, -1).await, Err(invalid("to", "in-the-future")));

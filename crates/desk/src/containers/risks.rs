@@ -40,6 +40,7 @@ fn finding(container: &ContainerKept, row: &FindingRow, place: &[Weight]) -> (f6
     let subject = name(&container.name);
     let title = |title: &str| sentence("title.finding", &[("subject", &subject), ("title", title)]);
     let line = RiskLine {
+        since: None,
         rank: rank(danger),
         area: finding.area,
         title: Text { en: title(&finding.title.en).en, ko: title(&finding.title.ko).ko },
@@ -107,6 +108,7 @@ fn upgrades(
                 ),
             };
             let line = RiskLine {
+                since: None,
                 rank: rank(group.danger),
                 area: Area::Image,
                 title: sentence(key, &values),

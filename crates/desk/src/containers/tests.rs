@@ -14,12 +14,13 @@ use haechi_core::verdict::{IMAGE_REPORT_SCHEMA, ImageReport, Safety, Verdict};
 use haechi_core::vulnerability::{Assessment, FixState, Rating, Vulnerability};
 use haechi_core::{Policy, Snapshot};
 use haechi_examine::risk::{self, Known};
-use haechi_protocol::{ListImages, Role, Search, ShowImage};
+use haechi_protocol::{ListImages, Overview, Role, Search, ShowImage};
 use haechi_store::Store;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::accounts::{Accounts, Proof};
+use crate::overview::overview;
 use crate::{Setup, search};
 
 const CIS: &str = "cis-docker-1.13.0";
@@ -268,11 +269,22 @@ async fn containers_come_by_rank_and_newcomers_before_them() {
     runs(root.path(), &id(0), &[100, 101]);
     runs(root.path(), &id(999), &[200]);
     desk.setup.store.add_alerts(&[alert(&id(3)), alert(&id(3))]).await.unwrap();
+    let picture = async || overview(&desk, &caller(), &Overview::default()).await.unwrap();
+    assert!(picture().await.ranked);
     let mut question = question(10);
     let first = list(&desk, &caller(), &question).await.unwrap();
     assert_eq!((first.rows.len(), first.total), (11, Some(25)));
     assert_eq!((first.rows[0].id.as_str(), first.rows[0].verified), (id(999).as_str(), false));
     assert_eq!(first.rows[1].id, id(0), "privileged and open comes first");
+    let report = haechi_checks::verify(
+        &desk.setup.content,
+        desk.setup.content.benchmark(CIS).unwrap(),
+        &Snapshot { taken_at: "2099-01-01T00:00:00Z".into(), ..snapshot(25) },
+        &Loaded::defaults(),
+    );
+    desk.setup.store.record(&report.unwrap(), true).await.unwrap();
+    let later = picture().await;
+    assert!(!later.ranked && !later.risks.is_empty(), "ranks are of the verification before");
     let mut seen: Vec<ContainerRow> = first.rows[1..].to_vec();
     question.after = first.next;
     while question.after.is_some() {
@@ -341,8 +353,12 @@ async fn images_are_told_with_report_containers_and_what_was_in_use() {
     let root = tempfile::tempdir().unwrap();
     let desk = desk(root.path()).await;
     let question = ListImages { limit: 10, ..ListImages::default() };
-    assert_eq!(images::list(&desk, &caller(), &question).await.unwrap().rows, []);
+    let none = images::list(&desk, &caller(), &question).await.unwrap();
+    assert_eq!((none.rows.len(), none.total), (0, None), "that there are none is not known");
     verify(&desk, 6).await;
+    let other = ListImages { text: Some("no such image".into()), ..question.clone() };
+    let none = images::list(&desk, &caller(), &other).await.unwrap();
+    assert_eq!((none.rows.len(), none.total), (0, Some(0)), "that none fits is known");
     let all = images::list(&desk, &caller(), &question).await.unwrap();
     assert_eq!((all.rows.len(), all.total, all.next), (2, Some(2), None));
     let page = images::show(&desk, &caller(), &ShowImage { id: image_id(0) }).await.unwrap();

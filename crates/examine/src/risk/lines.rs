@@ -82,6 +82,7 @@ fn findings(scene: &Scene<'_>) -> Vec<RiskKept> {
             _ => format!("/checklist/{}/{}", encode(benchmark), encode(item)),
         };
         RiskLine {
+            since: None,
             rank: rank(group.danger),
             area: finding.area,
             title,
@@ -202,6 +203,7 @@ fn upgrade(group: &Upgrade<'_, '_>) -> RiskKept {
         }
     };
     let line = RiskLine {
+        since: None,
         rank: rank(group.danger),
         area: Area::Image,
         title,

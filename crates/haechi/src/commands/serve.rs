@@ -102,7 +102,7 @@ pub async fn run(args: &Serve, setting: &Setting) -> anyhow::Result<u8> {
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let mut web = tokio::spawn(web(order, listener, Arc::clone(&desk), stopping));
     let ended = tokio::select! {
-        ended = desk.run() => ended,
+        () = desk.run() => Ok(()),
         () = tend(&desk) => Ok(()),
         _ = tokio::signal::ctrl_c() => Ok(()),
         _ = terminated.recv() => Ok(()),

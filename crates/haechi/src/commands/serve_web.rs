@@ -8,7 +8,7 @@ use haechi_server::web;
 pub fn serve_web() -> anyhow::Result<()> {
     let (order, line, listener) = web::receive()?;
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&order.log))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(order.log_filter()))
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();

@@ -21,8 +21,11 @@ pub(super) struct Course {
 #[derive(Debug)]
 pub(super) struct Point {
     pub(super) x: f64,
+    pub(super) y: f64,
     pub(super) taken_at: String,
     pub(super) score: f64,
+    /// Whether everything could be seen then.
+    pub(super) complete: bool,
 }
 
 const WIDE: f64 = 600.0;
@@ -54,7 +57,8 @@ impl Course {
             let word = if pen { 'L' } else { 'M' };
             course.line.push_str(&format!("{word}{x:.1} {y:.1}"));
             pen = true;
-            course.points.push(Point { x, taken_at: point.taken_at.clone(), score });
+            let (taken_at, complete) = (point.taken_at.clone(), point.complete);
+            course.points.push(Point { x, y, taken_at, score, complete });
         }
         if let (Some(first), Some(last), 1) =
             (course.points.first(), course.points.last(), course.line.matches('M').count())
@@ -68,6 +72,13 @@ impl Course {
     pub(super) fn end(&self) -> Option<String> {
         let (_, place) = self.line.rsplit_once(['M', 'L'])?;
         Some(format!("M{place}h0"))
+    }
+
+    /// The points at which not everything could be seen, as dots of lines without length; none if there are none.
+    pub(super) fn holes(&self) -> Option<String> {
+        let dot = |point: &Point| format!("M{:.1} {:.1}h0", point.x, point.y);
+        let dots: String = self.points.iter().filter(|point| !point.complete).map(dot).collect();
+        (!dots.is_empty()).then_some(dots)
     }
 
     /// Whether there is a course at all.
@@ -113,7 +124,8 @@ mod tests {
     use super::*;
 
     fn point(score: Option<f64>) -> TrendPoint {
-        TrendPoint { verification: 1, taken_at: "2026-05-01T00:00:00Z".into(), score }
+        let taken_at = "2026-05-01T00:00:00Z".into();
+        TrendPoint { verification: 1, taken_at, score, complete: true }
     }
 
     #[test]
@@ -128,6 +140,16 @@ mod tests {
         for few in [&[][..], &[point(Some(81.0))], &[point(None)]] {
             assert!(!Course::of(few).is_one());
         }
+    }
+
+    #[test]
+    fn a_point_at_which_not_everything_was_seen_is_marked() {
+        let mut trend = [81.0, 85.0, 90.0].map(|score| point(Some(score)));
+        assert_eq!(Course::of(&trend).holes(), None);
+        trend[1].complete = false;
+        let course = Course::of(&trend);
+        assert_eq!(course.holes().unwrap().matches('M').count(), 1);
+        assert!(course.holes().unwrap().starts_with("M300.0 "), "{course:?}");
     }
 
     #[test]

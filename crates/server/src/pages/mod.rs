@@ -25,10 +25,15 @@ mod ui;
 mod words;
 
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::desk::Desk;
+use crate::problem::Problem;
+use crate::visitor::Visitor;
 
 /// The pages, their forms and their files.
 pub fn router() -> Router<Desk> {
@@ -69,6 +74,18 @@ pub fn router() -> Router<Desk> {
         .route("/token-add", post(settings::add_token))
         .route("/token-remove", post(settings::remove_token));
     pages.nest("/do", forms)
+}
+
+/// What is told about a path that nothing is at: a page to whoever reads pages, else a problem. Paths of the API never
+/// come here.
+pub(crate) async fn missing(visitor: Visitor, headers: HeaderMap) -> Response {
+    let accepts = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    let ranges = accepts.flat_map(|accept| accept.split(','));
+    let mut kinds = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
+    match kinds.any(|kind| kind.eq_ignore_ascii_case("text/html")) {
+        true => shell::missing(&visitor),
+        false => Problem::not_found().into_response(),
+    }
 }
 
 /// A path of this dashboard: anything else that came as one is the first page.

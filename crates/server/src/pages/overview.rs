@@ -23,7 +23,24 @@ pub(super) struct OverviewPage {
     pub(super) weakest: Option<haechi_core::Area>,
 }
 
+/// Why an empty list of risks does not mean that nothing is at risk, or a full one is of an earlier verification; a key of
+/// the texts.
+pub(super) fn unranked(it: &Picture) -> Option<&'static str> {
+    let Some(shown) = &it.verification else { return Some("no-verification") };
+    let fails = it.areas.iter().any(|area| area.counts.fail > 0);
+    match (it.ranked, it.risks.is_empty()) {
+        (false, _) => Some("risks.unranked"),
+        (true, true) if fails || !shown.complete => Some("risks.open"),
+        (true, _) => None,
+    }
+}
+
 impl OverviewPage {
+    /// Why what is at risk is not told, or not told whole.
+    pub(super) fn unranked(&self) -> Option<&'static str> {
+        unranked(&self.it)
+    }
+
     /// The whole in a sentence.
     pub(super) fn verdict(&self) -> String {
         let t = &self.p.t;

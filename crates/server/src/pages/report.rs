@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::chart::Course;
+use super::overview::unranked;
 use super::shell::{Asked, Refused, Shell};
 use crate::desk::Desk;
 use crate::visitor::Visitor;
@@ -39,6 +40,32 @@ impl ReportPage {
     pub(super) fn by_status(&self) -> [(Status, usize); 5] {
         let count = |status| self.it.items.iter().filter(|row| row.status == status).count();
         Status::WORST_FIRST.map(|status| (status, count(status)))
+    }
+
+    /// Why it does not say what is at risk.
+    pub(super) fn unranked(&self) -> Option<&'static str> {
+        match unranked(&self.it.picture) {
+            Some("no-verification") => Some("report.nothing"),
+            Some("risks.unranked") => Some("report.unranked"),
+            other => other,
+        }
+    }
+
+    /// For how long containers were watched.
+    pub(super) fn watched(&self) -> String {
+        let (t, watched) = (&self.p.t, &self.it.watched);
+        if watched.containers == 0 {
+            return t.get("report.unwatched").to_owned();
+        }
+        let minutes = watched.seconds / 60;
+        let days = self.days.0.until(self.days.1).map_or(0, |span| span.get_days()) + 1;
+        let values = [
+            ("containers", t.number(watched.containers)),
+            ("hours", t.number(minutes / 60)),
+            ("minutes", t.number(minutes % 60)),
+            ("days", t.number(u64::try_from(days).unwrap_or_default())),
+        ];
+        t.fill("report.watched", &values.each_ref().map(|(key, value)| (*key, value.as_str())))
     }
 }
 
@@ -97,6 +124,7 @@ pub(super) fn course(it: &PeriodReport) -> Course {
         verification: line.number,
         taken_at: line.taken_at.clone(),
         score: line.score,
+        complete: line.complete,
     });
     Course::of(&points.collect::<Vec<_>>())
 }

@@ -333,6 +333,14 @@ pub(super) fn show(page: &impl Template) -> Response {
     }
 }
 
+/// What shows where there is no page, whoever looks.
+pub(super) fn missing(visitor: &Visitor) -> Response {
+    let mut shell = Shell::open(visitor, "login", "/");
+    shell.title = shell.t.get("no-page").to_owned();
+    let words = shell.t.get("no-page.why").to_owned();
+    (StatusCode::NOT_FOUND, show(&Problem { p: shell, words })).into_response()
+}
+
 /// The query of a page.
 pub(super) type Asked = Query<Given>;
 

@@ -35,6 +35,7 @@ impl Sample {
         };
         let rows = vec![
             RiskLine {
+since: None,
                 rank: 96.2,
                 area: Area::Instance,
                 title: text(
@@ -56,6 +57,7 @@ impl Sample {
                 mends: 4,
             },
             RiskLine {
+since: None,
                 rank: 88.7,
                 area: Area::Image,
                 title: text(
@@ -74,6 +76,7 @@ impl Sample {
                 mends: 17,
             },
             RiskLine {
+since: None,
                 rank: 54.0,
                 area: Area::Environment,
                 title: text("The engine's TCP socket takes anybody", "엔진 TCP 소켓이 누구나 받아들임"),

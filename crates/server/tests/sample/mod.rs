@@ -205,9 +205,11 @@ impl Sample {
                     verification: number,
                     taken_at: ago((40 - number) * 24).to_string(),
                     score: self.line(number).score.map(|s| s + (number as f64 * 1.7).sin() * 2.5),
+                    complete: self.line(number).complete,
                 })
                 .collect(),
             risks: self.risks(),
+            ranked: busy,
             alerts: self.alert_counts(),
             newest: self.alerts(6).rows,
             monitor: self.monitor(),

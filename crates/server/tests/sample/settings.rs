@@ -22,6 +22,8 @@ impl Sample {
                     expires: "2026-12-31".parse().unwrap(),
                 },
                 expired,
+                accepted_at: number.map(|_| ago(900)),
+                withdrawn_at: None,
             };
         self.list(vec![
             line(
@@ -143,7 +145,11 @@ impl Sample {
             } else {
                 (0..REPORT.items.len()).map(|place| self.row(place)).collect()
             },
-            exceptions: self.exceptions().rows,
+            exceptions: {
+                let mut rows = self.exceptions().rows;
+                rows.iter_mut().take(1).for_each(|row| row.withdrawn_at = Some(ago(30)));
+                rows
+            },
             actions: self.actions().rows,
             more_actions: !empty,
             alerts: if empty {
@@ -154,6 +160,15 @@ impl Sample {
                     (self.name("Write below /etc"), 412),
                 ]
                 .into()
+            },
+            watched: match empty {
+                true => Watched::default(),
+                false => Watched {
+                    containers: 1_204,
+                    seconds: 1_000_000,
+                    lost: 12,
+                    activity_missed: true,
+                },
             },
         }
     }

@@ -10,6 +10,7 @@
 
 mod connections;
 mod document;
+mod log;
 mod sandbox;
 mod stream;
 mod support;

@@ -232,3 +232,84 @@ async fn a_place_that_is_none_is_refused() {
     let response = server.send(request("GET", "/events/stream", &[], "")).await;
     assert_eq!(response.status(), 401);
 }
+
+/// Waits for news with this credential, until the answer begins.
+async fn poll(server: &Server, header: (&str, &str)) -> Response<Incoming> {
+    server.send(request("GET", "/api/v1/news?after=0", &[header], "")).await
+}
+
+#[tokio::test]
+async fn who_waits_for_news_keeps_nobody_from_being_answered() {
+    let room = Newsroom::new(0);
+    let limits = Limits { requests: 2, streams: 8, streams_per_account: 3, ..Limits::default() };
+    let server = Arc::new(Server::start(room.desk(), limits).await);
+    let waiting: Vec<_> = (0..3)
+        .map(|number| {
+            let server = server.clone();
+            let token = format!("Bearer {number}");
+            tokio::spawn(async move { poll(&server, ("authorization", &token)).await.status() })
+        })
+        .collect();
+    // All three hold more than the places that there are, and hold none.
+    while room.asked.lock().unwrap().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let me = [("authorization", "Bearer 0")];
+    let response = server.send(request("GET", "/api/v1/session", &me, "")).await;
+    assert_eq!(response.status(), 200);
+    let response = server.send(request("GET", "/healthz", &[], "")).await;
+    assert_eq!(response.status(), 200);
+    // They have the seats of their account, whatever it is logged in by, and by which way.
+    assert_eq!(poll(&server, ("authorization", "Bearer 9")).await.status(), 429);
+    let follower = Follower::new(&server, &[]).await;
+    assert_eq!(follower.response.status(), 429);
+    room.newest.send_replace(1);
+    for one in waiting {
+        assert_eq!(one.await.unwrap(), 200);
+    }
+    assert_eq!(Follower::new(&server, &[]).await.response.status(), 200);
+}
+
+#[tokio::test]
+async fn who_has_no_place_left_leaves_others_theirs_and_health() {
+    let (release, released) = watch::channel(false);
+    let asked = Arc::new(Mutex::new(0));
+    let counted = asked.clone();
+    let desk = Desk::new(move |asked| {
+        let mut released = released.clone();
+        if asked.credential == Credential::Token("greedy".to_owned()) {
+            *counted.lock().unwrap() += 1;
+        }
+        Box::pin(async move {
+            match asked.credential {
+                Credential::None => Err(Refusal::Unauthenticated),
+                Credential::Token(token) if token == "greedy" => {
+                    released.wait_for(|released| *released).await.unwrap();
+                    Ok(serde_json::to_value(me()).unwrap())
+                }
+                _ => Ok(serde_json::to_value(me()).unwrap()),
+            }
+        }) as Awaited
+    });
+    let limits = Limits { requests: 8, ..Limits::default() };
+    let server = Arc::new(Server::start(desk, limits).await);
+    let ask = |token: &'static str| {
+        let server = server.clone();
+        async move {
+            let headers = [("authorization", token)];
+            server.send(request("GET", "/api/v1/session", &headers, "")).await.status()
+        }
+    };
+    let greedy: Vec<_> = (0..12).map(|_| tokio::spawn(ask("Bearer greedy"))).collect();
+    while *asked.lock().unwrap() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask("Bearer modest").await, 200);
+    let response = server.send(request("GET", "/healthz", &[], "")).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(*asked.lock().unwrap(), 2, "a quarter of the places");
+    release.send_replace(true);
+    for one in greedy {
+        assert_eq!(one.await.unwrap(), 200);
+    }
+}

@@ -327,3 +327,27 @@ async fn paths_that_are_no_ways_are_missing_and_senseless_ones_malformed() {
     let response = server.send(request("GET", "/healthz", &[("host", "evil.example")], "")).await;
     assert_eq!(response.status(), 421);
 }
+
+#[tokio::test]
+async fn a_path_without_a_page_is_told_in_a_page_to_whoever_reads_pages() {
+    let server = Server::start(desk(), Limits::default()).await;
+    let html = ("accept", "text/html,application/xhtml+xml;q=0.9");
+    let path = "/no/%3Cscript%3Esuch?page";
+    for (lang, said) in [("en", "There is no such page"), ("ko", "없는 페이지입니다")] {
+        let headers = [html, ("accept-language", lang)];
+        let response = server.send(request("GET", path, &headers, "")).await;
+        assert_eq!(response.status(), 404);
+        dressed(&response);
+        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+        let text = body(response).await;
+        assert!(text.contains(said) && text.contains("href=\"/\""), "{text}");
+        assert!(!text.contains("such?page"), "what was asked for is not repeated");
+    }
+    for (path, headers) in
+        [(path, &[][..]), (path, &[("accept", "*/*")]), ("/api/x", &[html]), ("/api", &[html])]
+    {
+        let response = server.send(request("GET", path, headers, "")).await;
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
+    }
+}

@@ -143,6 +143,36 @@ async fn a_log_that_was_cut_is_told_when_it_is_opened_and_the_proof_is_kept() {
     assert!(aside.exists());
     let last = place.store.audit_page(None, None, 1).await.unwrap().remove(0).record;
     assert_eq!((last.action.as_str(), last.outcome.as_str()), ("AuditLog", "broken"));
-    let found = verdict(&place).await;
-    assert!(found.is_whole() && !found.faults.iter().any(|fault| fault.wrong == Wrong::Truncated));
+    assert!(last.detail.contains("does not fit"), "{}", last.detail);
+    let found: Vec<Wrong> = verdict(&place).await.faults.iter().map(|fault| fault.wrong).collect();
+    assert_eq!(found, [Wrong::Broken]);
+}
+
+#[tokio::test]
+async fn a_cut_log_whose_head_is_gone_or_garbled_is_not_made_good_by_opening_it() {
+    for garbled in [None, Some("nothing that could be read")] {
+        let place = Place::new().await;
+        let data = place.dir.path().join("data");
+        let open = || AuditLog::open(place.store.clone(), &data);
+        record(place.accounts.log(), "first").await;
+        place.accounts.log().close().await;
+        // Killed after the first checkpoint, before its file was written.
+        fs::remove_file(data.join(HEAD_FILE)).unwrap();
+        open().await.unwrap();
+        assert!(verdict(&place).await.is_whole() && head(&place).number > 0);
+        let number = record(place.accounts.log(), "second").await;
+        place.accounts.log().close().await;
+        match garbled {
+            None => fs::remove_file(data.join(HEAD_FILE)).unwrap(),
+            Some(text) => fs::write(data.join(HEAD_FILE), text).unwrap(),
+        }
+        for _ in 0..2 {
+            open().await.unwrap().close().await;
+        }
+        let found = verdict(&place).await;
+        let told: Vec<_> = found.faults.iter().map(|fault| (fault.first, fault.wrong)).collect();
+        assert_eq!(told, [(number + 1, Wrong::Broken)], "once, and for good");
+        assert_eq!((found.signed, head(&place).number), (number + 1, number + 1));
+        assert_eq!(data.join("audit.unreadable").exists(), garbled.is_some());
+    }
 }

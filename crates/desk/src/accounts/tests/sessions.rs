@@ -275,6 +275,41 @@ async fn wrong_logins_are_answered_alike_slowed_down_and_do_not_lock_the_owner_o
 }
 
 #[tokio::test]
+async fn a_flood_of_strangers_hides_no_attempt_of_an_account() {
+    let place = Place::new().await;
+    let viewer = place.login("viewer").await;
+    for n in 0..60 {
+        let name = format!("guess{n}");
+        let address = format!("198.51.100.{n}");
+        place.accounts.login(&name, "not the password", &address).await.unwrap_err();
+    }
+    place.ask(&viewer, ListAudit::default()).await.unwrap_err();
+    assert_eq!(place.outcomes("ListAudit").await, ["forbidden"]);
+    for _ in 0..60 {
+        place.ask(&viewer, ListAudit::default()).await.unwrap_err();
+    }
+    assert_eq!(place.outcomes("ListAudit").await.len(), 20, "its own flood is counted");
+}
+
+#[tokio::test]
+async fn a_password_that_was_not_tried_is_not_counted_as_wrong() {
+    let place = Place::new().await;
+    let viewer = place.login("viewer").await;
+    let caller = place.ask(&viewer, Who::default()).await.unwrap();
+    let choose = async |old: &str| {
+        place.accounts.choose_password(&caller, old, "another one that was chosen").await
+    };
+    let waiting = &place.accounts.passwords.waiting;
+    let taken = waiting.acquire_many(waiting.available_permits().try_into().unwrap()).await;
+    for _ in 0..30 {
+        let refused = choose(PASSWORD).await.unwrap_err();
+        assert!(matches!(refused, Refusal::TooMany { .. }), "{refused:?}");
+    }
+    drop(taken);
+    assert_eq!(choose(PASSWORD).await, Ok(()));
+}
+
+#[tokio::test]
 async fn what_cannot_be_recorded_is_not_done() {
     let place = Place::new().await;
     let admin = place.login("admin").await;

@@ -1,6 +1,6 @@
 //! API tokens.
 
-use haechi_protocol::{ChangePassword, Scope, Who};
+use haechi_protocol::{ChangeAccount, ChangePassword, ListAccounts, RemoveAccount, Scope, Who};
 
 use super::*;
 
@@ -22,11 +22,6 @@ async fn a_token_may_what_its_scope_and_its_account_may_until_it_ends() {
     assert_eq!(caller.me().csrf, "", "a token needs none");
     assert!(place.ask(&writes, ListAudit::default()).await.is_ok());
     assert_eq!(place.ask(&writes, AddAccount::default()).await.unwrap_err(), Refusal::Forbidden);
-    for never in
-        [Ask::from(Logout::default()), ChangePassword::default().into(), AddToken::default().into()]
-    {
-        assert_eq!(place.ask(&writes, never).await.unwrap_err(), Refusal::Forbidden);
-    }
     place.accounts.set("operator", Some(Role::Viewer), None).await.unwrap();
     assert_eq!(place.ask(&writes, Verify::default()).await.unwrap_err(), Refusal::Forbidden);
     place.accounts.set("operator", Some(Role::Operator), Some(true)).await.unwrap();
@@ -37,6 +32,27 @@ async fn a_token_may_what_its_scope_and_its_account_may_until_it_ends() {
     assert!(place.ask(&writes, Who::default()).await.is_ok());
     place.accounts.remove_token(number, None).await.unwrap();
     assert_eq!(place.ask(&writes, Who::default()).await.unwrap_err(), Refusal::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_token_keeps_no_accounts_and_changes_nothing_of_its_own_even_that_of_an_admin() {
+    let place = Place::new().await;
+    let (_, writes) = token(&place, "admin", Scope::Write, 2).await;
+    assert!(place.ask(&writes, Verify::default()).await.is_ok());
+    assert!(place.ask(&writes, ListAccounts::default()).await.is_ok());
+    for never in [
+        Ask::from(Logout::default()),
+        ChangePassword::default().into(),
+        AddToken::default().into(),
+        AddAccount::default().into(),
+        ChangeAccount::default().into(),
+        RemoveAccount { name: "viewer".into() }.into(),
+    ] {
+        let refused = place.ask(&writes, never.clone()).await.err();
+        assert_eq!(refused, Some(Refusal::Forbidden), "{}", never.route().name);
+    }
+    let session = place.login("admin").await;
+    assert!(place.ask(&session, AddAccount::default()).await.is_ok());
 }
 
 #[tokio::test]
