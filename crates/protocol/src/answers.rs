@@ -18,6 +18,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::people::MonitorState;
+
 /// It was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {}
@@ -459,20 +461,6 @@ pub struct Job {
     /// When it ended.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub ended: Option<Timestamp>,
-}
-
-/// Whether containers are watched.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MonitorState {
-    /// Whether they are.
-    pub watching: bool,
-    /// Since when.
-    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-    pub since: Option<Timestamp>,
-    /// Events that were lost.
-    pub lost: u64,
-    /// What cannot be seen on this kernel.
-    pub lacks: Vec<String>,
 }
 
 /// A period, as an auditor reads it.

@@ -148,3 +148,17 @@ pub struct SourceRow {
     #[serde(default)]
     pub problem: String,
 }
+
+/// Whether containers are watched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MonitorState {
+    /// Whether they are.
+    pub watching: bool,
+    /// Since when.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub since: Option<Timestamp>,
+    /// Events that were lost.
+    pub lost: u64,
+    /// What cannot be seen on this kernel.
+    pub lacks: Vec<String>,
+}
