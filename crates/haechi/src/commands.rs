@@ -154,6 +154,7 @@ pub const NOTES: &[&str] = &[
     "audit-truncated",
     "audit-forged",
     "audit-unsigned",
+    "audit-broken",
     "audit-fault",
     "audit-more",
     "audit-is-changed",

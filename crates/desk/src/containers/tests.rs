@@ -273,7 +273,7 @@ async fn containers_come_by_rank_and_newcomers_before_them() {
     assert!(picture().await.ranked);
     let mut question = question(10);
     let first = list(&desk, &caller(), &question).await.unwrap();
-    assert_eq!((first.rows.len(), first.total), (11, Some(25)));
+    assert_eq!((first.rows.len(), first.total), (11, Some(26)));
     assert_eq!((first.rows[0].id.as_str(), first.rows[0].verified), (id(999).as_str(), false));
     assert_eq!(first.rows[1].id, id(0), "privileged and open comes first");
     let report = haechi_checks::verify(
