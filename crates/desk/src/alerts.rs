@@ -150,9 +150,13 @@ pub(crate) async fn newest(desk: &Desk) -> Result<Vec<AlertRow>, Refusal> {
     Ok(found.into_iter().map(|(id, alert)| AlertRow { number: id.0, alert }).collect())
 }
 
-/// Whether containers are watched.
-pub(crate) fn monitor(desk: &Desk) -> MonitorState {
-    desk.monitor.borrow().clone()
+/// Whether containers are watched, and what was lost since they are.
+pub(crate) async fn monitor(desk: &Desk) -> Result<MonitorState, Refusal> {
+    let mut state = desk.monitor.borrow().clone();
+    if let Some(since) = state.since {
+        state.lost = desk.setup.store.lost_since(since).await.map_err(unavailable)?;
+    }
+    Ok(state)
 }
 
 fn rows(limit: u32) -> u32 {

@@ -89,7 +89,7 @@ pub(crate) async fn overview(
     };
     picture.alerts = alerts::last_day(desk).await?;
     picture.newest = alerts::newest(desk).await?;
-    picture.monitor = alerts::monitor(desk);
+    picture.monitor = alerts::monitor(desk).await?;
     picture.jobs = jobs::running(desk).await?;
     picture.risks = containers::top_risks(desk, RISKS).await?;
     picture.ranked = ranked(desk, &picture).await?;

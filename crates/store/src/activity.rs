@@ -115,6 +115,20 @@ impl Store {
         Ok(last.map(moment))
     }
 
+    /// Events, and alerts that are not on record, that were lost in stretches of watching that went on after a moment.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn lost_since(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        let lost: i64 =
+            sqlx::query_scalar("SELECT coalesce(sum(lost), 0) FROM watch WHERE until >= ?")
+                .bind(nanoseconds(moment))
+                .fetch_one(&self.pool)
+                .await
+                .map_err(self.failed("counting what was lost"))?;
+        Ok(u64::try_from(lost).unwrap_or_default())
+    }
+
     /// Sets stretches in which containers were watched. One of the same container and beginning is replaced; that activity
     /// was missed in it stays known.
     ///
