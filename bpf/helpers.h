@@ -28,6 +28,7 @@ typedef _Bool bool;
 
 enum { HASH = 1, ARRAY = 2, PERCPU_ARRAY = 6, LRU_HASH = 9, RINGBUF = 27 };
 enum { ANY = 0, NOEXIST = 1 };
+enum { NO_PREALLOC = 1 };
 enum { RING_NO_WAKEUP = 1, RING_FORCE_WAKEUP = 2, RING_PENDING = 0, RING_SIZE = 1 };
 
 static void *(*map_lookup)(const void *map, const void *key) = (void *)1;
@@ -59,3 +60,4 @@ static u64 (*ring_query)(const void *ring, u64 what) = (void *)134;
 /* Keeps the compiler from reasoning about a value that the verifier must see bounded. */
 #define OPAQUE(value) asm volatile("" : "+r"(value))
 #define ADD(place, number) __sync_fetch_and_add(&(place), number)
+#define SET(place, bits) __sync_fetch_and_or(&(place), bits)

@@ -9,9 +9,9 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct qstr { u32 len; const unsigned char *name; };
+struct qstr { u32 hash; u32 len; const unsigned char *name; };
 struct super_block { unsigned long s_magic; u32 s_dev; };
-struct timespec64 { s64 tv_sec; };
+struct timespec64 { s64 tv_sec; s64 tv_nsec; };
 struct inode {
 	u16 i_mode;
 	u32 i_nlink;
@@ -19,11 +19,13 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	s64 i_mtime_sec;
+	s64 i_ctime_sec;
+	u32 i_ctime_nsec;
 };
-/* 6.7 to 6.10 */
-struct inode___v67 { struct timespec64 __i_mtime; };
-/* until 6.6 */
-struct inode___old { struct timespec64 i_mtime; };
+/* 6.7 to 6.10; the second from 6.6 on */
+struct inode___v67 { struct timespec64 __i_mtime; struct timespec64 __i_ctime; };
+/* until 6.6; the second until 6.5 */
+struct inode___old { struct timespec64 i_mtime; struct timespec64 i_ctime; };
 struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
@@ -71,13 +73,14 @@ struct tty_driver { s32 major; s32 minor_start; };
 struct tty_struct { s32 index; struct tty_driver *driver; };
 typedef struct { s32 counter; } atomic_t;
 struct signal_struct { atomic_t live; struct pid *pids[4]; struct tty_struct *tty; };
-struct mm_struct { unsigned long arg_start; unsigned long arg_end; };
+struct mm_struct { unsigned long arg_start; unsigned long arg_end; struct file *exe_file; };
 struct kernfs_node { u64 id; const char *name; };
 struct cgroup_subsys_state { struct cgroup_subsys_state *parent; };
 struct cgroup_root { s32 hierarchy_id; };
 struct cgroup { struct cgroup_subsys_state self; struct kernfs_node *kn; struct cgroup_root *root; };
 struct css_set { struct cgroup *dfl_cgrp; };
 struct thread_info { u32 status; };
+struct seccomp { s32 mode; };
 struct task_struct {
 	struct thread_info thread_info;
 	s32 pid;
@@ -88,6 +91,8 @@ struct task_struct {
 	struct pid *thread_pid;
 	u64 start_boottime;
 	struct cred *cred;
+	struct cred *real_cred;
+	struct seccomp seccomp;
 	kuid_t loginuid;
 	char comm[16];
 	struct fs_struct *fs;

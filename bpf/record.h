@@ -51,6 +51,29 @@ struct record { struct head head; u8 data[DATA_STEP * 5]; };
 
 /* `root` is the device of the overlay that is the container's root, as its first program had it; 0 is not known. */
 struct group { u64 container; u64 root; u64 sent[KINDS]; u64 lost[KINDS]; };
+/* What a group used, as sets: bits of calls (512 of the 64-bit entry, then 512 of the 32-bit entry) and capabilities. It stays
+ * when the group is gone, until user space has read it. Times are those of boot_time(); `since` is 0 if the group was there
+ * before. `full` has a bit for each enum use of which more was used than is remembered. */
+struct used {
+	u64 container;
+	u64 since;
+	u64 gone;
+	u64 told;
+	u64 lost;
+	u64 full;
+	u64 capabilities;
+	u64 refused_capabilities;
+	u64 calls[16];
+	u64 refused_calls[16];
+	char id[64]; /* of the container; empty for a group inside it */
+};
+/* What was used first by a group: told once, with its path or address. Numbers of `a`, `b` and `c` are in profile.h. */
+enum { FIRST = 100 };
+enum use { EXECUTED = 1, MAPPED, READ, WRITTEN, PEER, LISTENING, ARGUMENT };
+struct use_key { u64 group; u64 a; u64 b; u32 c; u32 use; };
+/* Which argument of a call matters, 1 to 6, and which bits of it; 0 is none. */
+struct asked { u64 mask; u64 argument; };
+
 struct entry { u64 until; u32 mounts; u32 spare; };
 struct member { u64 container; u32 owner; u32 spare; };
 struct comm { char text[16]; };

@@ -17,6 +17,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 volatile const u32 host_mounts = 0; /* inode number of the host's mount namespace */
 volatile const u8 prompt = 0;       /* whether the reader is woken at once for what may be answered */
 volatile const u8 all_reads = 0;    /* whether every open for reading is told, not only of watched names */
+volatile const u8 profiling = 0;    /* whether what each container uses is kept (profile.h) */
 
 /* Containers' control groups. As many as a machine can hold containers, with room for groups inside. */
 struct { MAP_KIND(HASH); MAP_ENTRIES(16384); MAP_KEY(u64); MAP_VALUE(struct group); } groups SEC(".maps");
@@ -41,6 +42,14 @@ struct { MAP_KIND(RINGBUF); MAP_ENTRIES(1048576); } alerts SEC(".maps");
 struct { MAP_KIND(RINGBUF); MAP_ENTRIES(4194304); } bulk SEC(".maps");
 /* What no container can be blamed for: see enum tally. */
 struct { MAP_KIND(ARRAY); MAP_ENTRIES(TALLIES); MAP_KEY(u32); MAP_VALUE(u64); } tallies SEC(".maps");
+/* What each group used (profile.h). These have no entries unless profiles are made: sizes are set when the program is
+ * loaded. */
+struct { MAP_KIND(HASH); MAP_ENTRIES(16384); MAP_FLAGS(NO_PREALLOC); MAP_KEY(u64); MAP_VALUE(struct used); } used SEC(".maps");
+struct { MAP_KIND(HASH); MAP_ENTRIES(262144); MAP_FLAGS(NO_PREALLOC); MAP_KEY(struct use_key); MAP_VALUE(u8); } uses SEC(".maps");
+struct { MAP_KIND(RINGBUF); MAP_ENTRIES(1048576); } firsts SEC(".maps");
+struct { MAP_KIND(ARRAY); MAP_ENTRIES(512); MAP_KEY(u32); MAP_VALUE(struct asked); } asked SEC(".maps");
+struct { MAP_KIND(PERCPU_ARRAY); MAP_ENTRIES(1); MAP_KEY(u32); MAP_VALUE(struct used); } unused SEC(".maps");
+
 /* Memory to build a record in, for each program that may interrupt another. */
 struct scratch {
 	struct record record;
@@ -52,8 +61,8 @@ struct scratch {
 	struct mount *mount;
 	char path[4096 + 256];
 };
-struct { MAP_KIND(PERCPU_ARRAY); MAP_ENTRIES(4); MAP_KEY(u32); MAP_VALUE(struct scratch); } scratches SEC(".maps");
-enum { FOR_EXEC, FOR_CALL, FOR_LIFE, FOR_PATHS };
+struct { MAP_KIND(PERCPU_ARRAY); MAP_ENTRIES(5); MAP_KEY(u32); MAP_VALUE(struct scratch); } scratches SEC(".maps");
+enum { FOR_EXEC, FOR_CALL, FOR_LIFE, FOR_PATHS, FOR_USE };
 /* Where the paths of a call led, from the moment at which the kernel acts on them until the call returns; by thread. */
 struct led { struct head head; u8 data[DATA_STEP * 2]; };
 struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(512); MAP_KEY(u64); MAP_VALUE(struct led); } led SEC(".maps");
@@ -77,6 +86,28 @@ INLINE u32 mounts_of(struct task_struct *task)
 }
 
 #include "build.h"
+
+/* From now on, what a group uses is kept. */
+INLINE void used_begins(u64 id, u64 container, const char *name)
+{
+	u32 only = 0;
+	struct used *new = profiling ? map_lookup(&unused, &only) : 0;
+	if (!new)
+		return;
+	new->container = container;
+	new->since = boot_time();
+	__builtin_memset(new->id, 0, sizeof(new->id));
+	if (name) {
+		char text[96];
+		long size = read_kernel_text(text, sizeof(text), name) - 1;
+		if (size >= 70 && size <= 94) /* RUNTIME-ID.scope */
+			size -= 6;
+		if (size >= 64 && size <= 94)
+			read_kernel(new->id, 64, name + size - 64);
+	}
+	if (map_update(&used, &id, new, NOEXIST))
+		tally(GROUPS_FULL);
+}
 
 /* ---- the life of containers ---- */
 
@@ -138,6 +169,7 @@ int group_made(u64 *ctx)
 	new.root = named ? 0 : outer->root;
 	if (map_update(&groups, &id, &new, NOEXIST))
 		tally(GROUPS_FULL);
+	used_begins(id, new.container, named ? name : 0);
 	if (!named)
 		return 0;
 	struct scratch *s = begin(FOR_LIFE, 0, id, NEW);
@@ -162,6 +194,9 @@ int group_gone(u64 *ctx)
 	struct group *group = map_lookup(&groups, &id);
 	if (!group)
 		return 0;
+	struct used *use = profiling ? map_lookup(&used, &id) : 0;
+	if (use)
+		use->gone = boot_time();
 	struct scratch *s = begin(FOR_LIFE, 0, id, GONE);
 	if (s) {
 		s->record.head.args[0] = group->container;
@@ -407,3 +442,4 @@ int executed(u64 *ctx)
 
 #include "calls.h"
 #include "paths.h"
+#include "profile.h"

@@ -9,12 +9,14 @@
 
 pub mod activity;
 pub mod alert;
+pub mod capability;
 pub mod diff;
 pub mod event;
 pub mod facts;
 pub mod finding;
 pub mod inventory;
 pub mod policy;
+pub mod profile;
 pub mod report;
 pub mod response;
 pub mod risk;

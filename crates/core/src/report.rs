@@ -194,6 +194,26 @@ impl Summary {
     }
 }
 
+/// The area most at risk: the one with most failing findings of the worst severity, then of the next one and so on; of
+/// areas that are alike in that, the one with the lowest score. Given is each area with its failing findings and its
+/// score. `None` if nothing fails, or if two are alike in all.
+pub fn most_at_risk<'a>(
+    areas: impl IntoIterator<Item = (Area, &'a BTreeMap<Severity, u64>, Option<f64>)>,
+) -> Option<Area> {
+    let counted = areas.into_iter().map(|(area, failing, score)| {
+        let counts = Severity::WORST_FIRST.map(|one| failing.get(&one).copied().unwrap_or(0));
+        (counts, score.unwrap_or(100.0), area)
+    });
+    let mut failing: Vec<_> =
+        counted.filter(|(counts, ..)| counts.iter().any(|n| *n > 0)).collect();
+    failing.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.total_cmp(&b.1)));
+    match failing.as_slice() {
+        [first, second, ..] if (first.0, first.1) == (second.0, second.1) => None,
+        [(.., area), ..] => Some(*area),
+        [] => None,
+    }
+}
+
 /// The findings of all items, each once (a check can serve several items), in the order of the items.
 pub fn distinct<T>(items: &[Item<T>]) -> impl Iterator<Item = &Finding<T>> {
     let mut seen = std::collections::HashSet::new();
@@ -249,5 +269,31 @@ impl Report<Text> {
                 })
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The area most at risk of three, each with its critical and low failing findings and its score.
+    fn of(areas: [(u64, u64, f64); 3]) -> Option<Area> {
+        let failing = areas.map(|(critical, low, _)| {
+            BTreeMap::from([(Severity::Critical, critical), (Severity::Low, low)])
+        });
+        let scores = areas.map(|(.., score)| Some(score));
+        let each = Area::ALL.iter().zip(&failing).zip(scores);
+        most_at_risk(each.map(|((area, failing), score)| (*area, failing, score)))
+    }
+
+    #[test]
+    fn what_fails_worst_is_most_at_risk_whatever_the_scores() {
+        let (image, instance) = (Some(Area::Image), Some(Area::Instance));
+        assert_eq!(of([(0, 3, 80.0), (0, 90, 12.0), (1, 0, 99.0)]), instance, "severity first");
+        assert_eq!(of([(2, 0, 80.0), (3, 0, 90.0), (1, 99, 10.0)]), image, "then how many");
+        assert_eq!(of([(2, 0, 10.0), (2, 1, 90.0), (0, 0, 0.0)]), image, "then the next severity");
+        assert_eq!(of([(2, 1, 50.0), (2, 1, 49.9), (2, 1, 50.0)]), image, "then the score");
+        assert_eq!(of([(2, 1, 50.0), (2, 1, 50.0), (0, 1, 50.0)]), None, "two are alike");
+        assert_eq!(of([(0, 0, 0.0), (0, 0, 40.0), (0, 0, 100.0)]), None, "nothing fails");
     }
 }

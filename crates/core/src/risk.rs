@@ -153,8 +153,15 @@ pub fn sentence(key: &str, values: &[(&str, &str)]) -> Text {
     Text::new(&TEXTS.with(Lang::En, key, values), &TEXTS.with(Lang::Ko, key, values))
 }
 
-/// A name that somebody else chose, for a sentence: made visible, and cut.
+/// A name that somebody else chose, for a sentence: made visible, and cut. An image without a reference is named by its
+/// id, as people write it: twelve digits.
 pub fn name(raw: &str) -> String {
+    if let Some(digest) = raw.strip_prefix("sha256:")
+        && digest.len() == 64
+        && digest.bytes().all(|digit| digit.is_ascii_hexdigit())
+    {
+        return digest.chars().take(12).collect();
+    }
     let shown = visible(raw);
     let mut letters = shown.chars();
     let mut out: String = letters.by_ref().take(NAME_MAX).collect();

@@ -51,6 +51,13 @@ pub struct Movement {
     pub moved: Vec<Moved>,
 }
 
+impl Movement {
+    /// The checks whose move shows: by a tenth of a point or more; and those whose move rounds to nothing.
+    pub fn shown(&self) -> (&[Moved], &[Moved]) {
+        self.moved.split_at(self.moved.partition_point(|moved| moved.points.abs() >= 0.05))
+    }
+}
+
 /// One check that moved the score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use haechi_core::facts::{Container, Image};
 use haechi_core::finding::{Status, SubjectKind};
+use haechi_core::inventory::Package;
+use haechi_core::profile::Entry;
 use haechi_core::report::Counts;
 use haechi_core::report::images::{FlawLine, ImageLine};
 use haechi_core::risk::{
@@ -18,6 +20,8 @@ use haechi_core::risk::{
 use haechi_core::verdict::ImageReport;
 use haechi_core::vulnerability::Vulnerability;
 use haechi_core::{Finding, Policy, Report, Severity, Snapshot};
+
+use haechi_profile::packages::{self, State};
 
 use crate::mark;
 
@@ -35,9 +39,17 @@ pub struct Known<'a> {
     pub images: &'a [ImageReport],
     /// The last reports about images that were not read now.
     pub earlier: &'a [ImageReport],
-    /// Files that processes of a container have executed, mapped or open, by its id. A profile of all that a container
-    /// ever used belongs here, too; what is not in it is not known to be unused.
-    pub files: &'a HashMap<String, BTreeSet<String>>,
+    /// What containers were seen to use, by their id.
+    pub seen: &'a HashMap<String, Seen>,
+}
+
+/// What a container was seen to use: now, or in all its profile.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Programs that were executed, files that were mapped or read.
+    pub entries: Vec<Entry>,
+    /// Whether that was watched well enough to say of a package that it is not used.
+    pub is_settled: bool,
 }
 
 /// An image with what is wrong in it.
@@ -47,8 +59,8 @@ struct Holder<'a> {
     flaws: Vec<Wrong<'a>>,
     /// Containers made from it, as places in the list of all.
     containers: Vec<usize>,
-    /// Packages in use, by the files that they own.
-    owners: HashMap<String, String>,
+    /// Packages in which something is wrong.
+    packages: Vec<&'a Package>,
 }
 
 /// A vulnerability with the part of its danger that is the same in every container.
@@ -65,7 +77,7 @@ struct Place<'a> {
     exposure: Exposure,
     /// Product of its factors.
     times: f64,
-    used: BTreeSet<String>,
+    usage: BTreeMap<String, Usage>,
     counts: Counts,
     failing: BTreeMap<Severity, u64>,
     /// Of the worst thing in it.
@@ -74,7 +86,12 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn usage(&self, wrong: &Wrong<'_>) -> Usage {
-        if self.used.contains(&wrong.place) { Usage::Used } else { Usage::Unknown }
+        self.usage.get(&wrong.place).copied().unwrap_or_default()
+    }
+
+    /// Packages that are used so, as `NAME VERSION`.
+    fn packages(&self, usage: Usage) -> impl Iterator<Item = String> {
+        self.usage.iter().filter(move |(_, is)| **is == usage).map(|(place, _)| place.clone())
     }
 }
 
@@ -115,7 +132,8 @@ pub fn inventory(known: &Known<'_>) -> Option<Inventory> {
             counts: place.counts,
             failing: place.failing.clone(),
             exposure: place.exposure.clone(),
-            used: place.used.clone(),
+            used: place.packages(Usage::Used).collect(),
+            idle: place.packages(Usage::Idle).collect(),
         }
     });
     let containers = containers.collect();
@@ -152,17 +170,17 @@ impl<'a> Scene<'a> {
             let exposure = exposure::of(facts, snapshot, known.policy);
             let image = facts.image_id.as_deref().and_then(|id| by_image.get(id)).copied();
             let holder = image.and_then(|place| images.get_mut(place));
-            let mut used = BTreeSet::new();
+            let mut usage = BTreeMap::new();
             if let Some(holder) = holder {
                 holder.containers.push(containers.len());
-                used = holder.used(known.files.get(id));
+                usage = known.seen.get(id).map(|seen| holder.usage(seen)).unwrap_or_default();
             }
             by_container.insert(id, containers.len());
             containers.push(Place {
                 facts,
                 times: danger(&exposure.weights()),
                 exposure,
-                used,
+                usage,
                 counts: Counts::default(),
                 failing: BTreeMap::new(),
                 danger: 0.0,
@@ -227,7 +245,7 @@ impl<'a> Scene<'a> {
                 }
             }
             let places = holder.containers.iter().filter_map(|place| self.containers.get(*place));
-            let used = places.clone().flat_map(|place| place.used.iter().cloned()).collect();
+            let used = places.clone().flat_map(|place| place.packages(Usage::Used)).collect();
             let names = places.filter_map(|place| place.facts.name.clone()).collect();
             let line = holder.line(names, self.known.snapshot);
             let marked = line.tags.iter().any(|tag| tag.ends_with(mark::SUFFIX));
@@ -286,26 +304,26 @@ impl<'a> Holder<'a> {
             .collect();
         let wrong: BTreeSet<(&str, &str)> =
             flaws.iter().map(|w| (w.from.name.as_str(), w.from.installed.as_str())).collect();
-        let mut owners = HashMap::new();
-        for package in report.into_iter().flat_map(|report| &report.scan.packages) {
-            if !wrong.contains(&(package.name.as_str(), package.version.as_str())) {
-                continue;
-            }
-            let place = format!("{} {}", package.name, package.version);
-            // A package manager's database says nothing about its packages; a program or an archive is its package.
-            let own = (!package.kind.is_distribution())
-                .then(|| package.path.split("!/").next().unwrap_or_default());
-            for file in package.files.iter().map(String::as_str).chain(own) {
-                owners.insert(merged(file).to_owned(), place.clone());
-            }
-        }
-        Self { image, report, flaws, containers: Vec::new(), owners }
+        let packages = report.into_iter().flat_map(|report| &report.scan.packages);
+        let packages = packages
+            .filter(|package| wrong.contains(&(package.name.as_str(), package.version.as_str())))
+            .collect();
+        Self { image, report, flaws, containers: Vec::new(), packages }
     }
 
-    /// Vulnerable packages whose files are among these.
-    fn used(&self, files: Option<&BTreeSet<String>>) -> BTreeSet<String> {
-        let files = files.into_iter().flatten();
-        files.filter_map(|file| self.owners.get(merged(file)).cloned()).collect()
+    /// How the packages in which something is wrong are used. Of several of one name and version all have to be idle.
+    fn usage(&self, seen: &Seen) -> BTreeMap<String, Usage> {
+        let mut usage = BTreeMap::new();
+        for one in packages::of(self.packages.iter().copied(), &seen.entries, seen.is_settled) {
+            let is = match one.state {
+                State::Executed | State::Loaded => Usage::Used,
+                State::Present => Usage::Idle,
+                State::Unknown => Usage::Unknown,
+            };
+            let known = usage.entry(format!("{} {}", one.name, one.version)).or_insert(is);
+            *known = is.max(*known);
+        }
+        usage
     }
 
     /// In short, as it is now: an earlier report knows neither its names nor its containers of today.
@@ -327,22 +345,6 @@ impl<'a> Holder<'a> {
 
     fn flaw_lines(&self) -> Vec<FlawLine> {
         self.flaws.iter().map(|wrong| FlawLine::from(wrong.from)).collect()
-    }
-}
-
-/// A path without its first `/`, and without `usr/` where distributions have merged the folders below it with those of
-/// the root: package databases still name either.
-fn merged(path: &str) -> &str {
-    let path = path.trim_start_matches('/');
-    match path.strip_prefix("usr/") {
-        Some(rest)
-            if ["bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/"]
-                .iter()
-                .any(|folder| rest.starts_with(folder)) =>
-        {
-            rest
-        }
-        _ => path,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use foldhash::HashMap;
+use haechi_facts::redact;
 
 /// Containers that are remembered after their end, for events that are still on their way.
 const ENDED_MAX: usize = 4096;
@@ -18,6 +19,8 @@ pub struct Container {
     pub image: String,
     /// Id of the image.
     pub image_id: String,
+    /// Entry point and arguments that it was made with, secrets redacted.
+    pub command: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Whether it is privileged.
@@ -56,6 +59,7 @@ impl Container {
             name: text("/Name").trim_start_matches('/').to_owned(),
             image: text("/Config/Image"),
             image_id: text("/Image"),
+            command: command(told),
             labels: labels.collect(),
             privileged: told.pointer("/HostConfig/Privileged").and_then(serde_json::Value::as_bool)
                 == Some(true),
@@ -96,6 +100,14 @@ impl Container {
         let label = |name: &str| self.labels.get(name).map(String::as_str);
         Some((label("io.kubernetes.pod.namespace")?, label("io.kubernetes.pod.name")?))
     }
+}
+
+/// `Path` and `Args` of an inspected container: what it was made to run, secrets redacted.
+fn command(told: &serde_json::Value) -> Vec<String> {
+    let arguments = told.pointer("/Args").and_then(serde_json::Value::as_array);
+    let all = told.pointer("/Path").into_iter().chain(arguments.into_iter().flatten());
+    let words: Vec<String> = all.filter_map(|word| word.as_str().map(str::to_owned)).collect();
+    redact::arguments(&words)
 }
 
 /// All containers, by control group.

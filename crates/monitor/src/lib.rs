@@ -17,6 +17,7 @@ pub mod hands;
 pub mod identity;
 pub mod judge;
 pub mod judged_before;
+pub mod learn;
 pub mod looks;
 pub mod monitor;
 pub mod redact;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use haechi_sensor::{Ability, Losses, Missed, Options, Record, Sensor, SensorError};
+use haechi_sensor::{Ability, Losses, Missed, Options, Profiler, Record, Sensor, SensorError};
 
 use crate::fallback::Fallback;
 
@@ -50,6 +50,14 @@ impl Source {
                 fallback.next_batch(timeout, give);
                 Ok(())
             }
+        }
+    }
+
+    /// See [`Sensor::profiler`]. Without the kernel's programs there is none.
+    pub(crate) fn profiler(&mut self) -> Option<Profiler> {
+        match self {
+            Self::Kernel(sensor) => sensor.profiler(),
+            Self::Proc(_) => None,
         }
     }
 

@@ -3,11 +3,15 @@
 //! Promises that every length and every tag is checked before it is believed, that no bytes make it panic, and that
 //! what it does not understand is an error and no event. The layout is that of `struct head` in `bpf/record.h`.
 
+mod first;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use haechi_core::event::{
     Action, Call, Endpoint, Event, Exec, Network, Open, Origin, PathCall, Process, Socket,
 };
+
+pub(crate) use first::first;
 
 use crate::calls;
 use crate::record::{Losses, Record, Seen};

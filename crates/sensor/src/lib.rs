@@ -18,6 +18,7 @@ mod load;
 mod record;
 mod resolve;
 mod selftest;
+mod used;
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -34,6 +35,7 @@ pub use deny::{Counts, Deny, DenyError, Refusal, Tier};
 pub use groups::container_id;
 pub use record::{Losses, Record, Seen};
 pub use selftest::{SelfTestError, Tried, selftest};
+pub use used::{First, Profiler, Used};
 
 /// How often the ring that wakes nobody is looked at.
 const BULK_WAIT: Duration = Duration::from_millis(20);
@@ -66,6 +68,8 @@ pub struct Options {
     pub prompt: bool,
     /// Tell every open for reading, whatever the name.
     pub all_reads: bool,
+    /// Keep what containers use, for profiles ([`Sensor::profiler`]).
+    pub profile: bool,
     /// Bytes of the ring for what wakes the reader at once (programs, network, calls): a power of two of pages.
     pub alert_bytes: u32,
     /// Bytes of the ring for what may wait 20 ms (files).
@@ -80,6 +84,7 @@ impl Default for Options {
             watch_folders: Vec::new(),
             prompt: false,
             all_reads: false,
+            profile: false,
             alert_bytes: 1 << 20,
             bulk_bytes: 4 << 20,
         }
@@ -153,6 +158,7 @@ pub struct Sensor {
     late_since: Instant,
     unread: u64,
     resolver: resolve::Resolver,
+    profiler: Option<Profiler>,
 }
 
 impl Sensor {
@@ -166,6 +172,12 @@ impl Sensor {
     /// that it does not take is no error: see [`Ability::missing`].
     pub fn load(options: &Options) -> Result<(Self, Vec<Ability>), SensorError> {
         load::load(options)
+    }
+
+    /// What reads the sets of what containers use, to be read in a thread of its own; once, and only if profiles were asked
+    /// for.
+    pub fn profiler(&mut self) -> Option<Profiler> {
+        self.profiler.take()
     }
 
     /// From now on, programs whose file or name as a process is one of these are stopped (`SIGSTOP`) by the kernel

@@ -8,7 +8,10 @@ use aya::maps::{Array, HashMap, MapData, RingBuf};
 use aya::programs::{BtfTracePoint, KProbe, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
+use haechi_core::profile::Gap;
+
 use crate::record::Record;
+use crate::used::{ASKED, Profiler, UsedState, state_of_existing};
 use crate::{Ability, GroupState, KINDS, Options, Sensor, SensorError, calls, entering, groups};
 
 /// The compiled programs (`build.rs`); aligned as an ELF file must be.
@@ -99,6 +102,28 @@ const PROBES: [Hook; 6] = [
     probe("attribute_set", "security_inode_setxattr"),
 ];
 
+/// Those that keep what containers use, and what is missing without them. `used` and the sets are looked at by all of them.
+const PROFILE: [(Hook, Gap); 4] = [
+    (typed("call_used", "sys_enter", "system calls, for profiles"), Gap::Calls),
+    (typed("result_used", "sys_exit", "files, peers and ports, for profiles"), Gap::Files),
+    (typed("program_used", "sched_process_exec", "programs, for profiles"), Gap::Files),
+    (typed("capability_used", "cap_capable", CAPABILITIES), Gap::Capabilities),
+];
+/// For kernels without the last of them.
+const PROFILE_PROBE: Hook = Hook {
+    program: "capability_probed",
+    name: "cap_capable",
+    kind: Kind::Probe,
+    gives: CAPABILITIES,
+};
+const CAPABILITIES: &str = "capabilities, for profiles";
+/// Groups of which it is kept what they use, and different things that all of them use. The kernel takes memory only for
+/// what there is: about 500 and 100 bytes for each.
+const USED_MAX: u32 = 16_384;
+const USES_MAX: u32 = 1 << 20;
+/// Bytes of the ring for what is used first: it is read every half second, and what has no room is told later.
+const FIRSTS_BYTES: u32 = 4 << 20;
+
 /// See [`Sensor::load`].
 pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorError> {
     if !cfg!(target_arch = "x86_64") {
@@ -116,6 +141,10 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         .override_global("all_reads", &u8::from(options.all_reads), true)
         .map_max_entries("alerts", ring_bytes(options.alert_bytes))
         .map_max_entries("bulk", ring_bytes(options.bulk_bytes))
+        .override_global("profiling", &u8::from(options.profile), true)
+        .map_max_entries("used", if options.profile { USED_MAX } else { 1 })
+        .map_max_entries("uses", if options.profile { USES_MAX } else { 1 })
+        .map_max_entries("firsts", ring_bytes(if options.profile { FIRSTS_BYTES } else { 0 }))
         .load(OBJECT)
         .map_err(|error| SensorError::Load(chain(&error)))?;
     fill_calls(&mut programs)?;
@@ -127,7 +156,12 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
     let mut abilities: Vec<Ability> =
         LIFE.iter().map(|hook| attach(&mut programs, hook, &types)).collect();
     // After the hook, so that no container falls between.
-    let waiting = register(&mut groups, &root);
+    let mut used = options.profile.then(|| take(&mut programs, "used")).transpose()?;
+    let mut used = match used.take() {
+        Some(map) => Some(HashMap::try_from(map).map_err(|error| failed("used", &error))?),
+        None => None,
+    };
+    let waiting = register(&mut groups, used.as_mut(), &root);
     let exec = attach(&mut programs, &EXEC, &types);
     if exec.missing.is_none() {
         abilities.extend(ENTERING.iter().map(|hook| attach(&mut programs, hook, &types)));
@@ -149,6 +183,10 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
     abilities.extend(REST.iter().map(|hook| attach(&mut programs, hook, &types)));
     let probes = PROBES.map(|hook| attach(&mut programs, &hook, &types));
     abilities.extend(probes.into_iter().min_by_key(|probe| probe.missing.is_none()));
+    let profiler = match used {
+        Some(used) => Some(profile(&mut programs, used, &mut abilities, &types)?),
+        None => None,
+    };
     if let Some(cause) = nothing(&abilities) {
         return Err(SensorError::Load(cause));
     }
@@ -172,8 +210,43 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         late_since: std::time::Instant::now(),
         unread: 0,
         resolver: crate::resolve::Resolver::default(),
+        profiler,
     };
     Ok((sensor, abilities))
+}
+
+/// Begins to keep what containers use.
+fn profile(
+    programs: &mut Ebpf,
+    used: HashMap<MapData, u64, UsedState>,
+    abilities: &mut Vec<Ability>,
+    types: &Btf,
+) -> Result<Profiler, SensorError> {
+    let map = programs.map_mut("asked").ok_or(SensorError::Object("asked"))?;
+    let mut asked = Array::<_, [u64; 2]>::try_from(map).map_err(|error| failed("asked", &error))?;
+    for (call, argument, mask) in ASKED {
+        asked.set(call, [mask, argument], 0).map_err(|error| failed("asked", &error))?;
+    }
+    let mut gaps = BTreeSet::new();
+    for (hook, gap) in &PROFILE {
+        let mut ability = attach(programs, hook, types);
+        if ability.missing.is_some() && *gap == Gap::Capabilities {
+            let probed = attach(programs, &PROFILE_PROBE, types);
+            if probed.missing.is_none() {
+                ability = probed;
+            }
+        }
+        if ability.missing.is_some() {
+            gaps.insert(*gap);
+        }
+        abilities.push(ability);
+    }
+    let uses =
+        HashMap::try_from(take(programs, "uses")?).map_err(|error| failed("uses", &error))?;
+    let firsts =
+        RingBuf::try_from(take(programs, "firsts")?).map_err(|error| failed("firsts", &error))?;
+    let (stale, cleaned) = (BTreeSet::new(), std::time::Instant::now());
+    Ok(Profiler { used, uses, firsts, gaps, unread: 0, stale, cleaned })
 }
 
 /// When a runtime that is on its way now counts as the container's: see `ENTERING_TIME` in `bpf/record.h`.
@@ -291,7 +364,11 @@ pub(crate) fn hold(
 }
 
 /// Tells the kernel side of the containers that exist.
-fn register(table: &mut HashMap<MapData, u64, GroupState>, root: &Path) -> Vec<Record> {
+fn register(
+    table: &mut HashMap<MapData, u64, GroupState>,
+    mut used: Option<&mut HashMap<MapData, u64, UsedState>>,
+    root: &Path,
+) -> Vec<Record> {
     let mut records = Vec::new();
     for group in groups::existing(root) {
         let mut state = [0; 2 + 2 * KINDS];
@@ -301,6 +378,10 @@ fn register(table: &mut HashMap<MapData, u64, GroupState>, root: &Path) -> Vec<R
         // The kernel may know it already: made since the hook is there.
         if table.insert(group.id, state, NOEXIST).is_err() {
             continue;
+        }
+        if let Some(used) = &mut used {
+            let state = state_of_existing(group.container, group.name.as_deref());
+            let _ = used.insert(group.id, state, NOEXIST);
         }
         if let Some(container) = group.name {
             let (cgroup, path, outer) = (group.id, group.path, group.outer);

@@ -65,6 +65,22 @@ pub struct RuleAlerts {
     pub newest: Alert,
 }
 
+/// Newest alerts of each rule that [`Store::urgent_alerts`] counts: more would be read one by one.
+const COUNTED_MAX: i64 = 100;
+
+/// Alerts of one rule in one container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlikeAlerts {
+    /// Number of the newest.
+    pub id: AlertId,
+    /// The newest.
+    pub newest: Alert,
+    /// How many there are of it among the 100 newest of its rule.
+    pub count: u64,
+    /// Whether its rule has that many, so that there may be more of it.
+    pub more: bool,
+}
+
 impl Store {
     /// Keeps alerts, and gives their numbers in the same order. They are durable when it returns.
     ///
@@ -208,6 +224,57 @@ impl Store {
             .map(|(id, number, body)| {
                 let (_, newest) = self.understood((id, body))?;
                 Ok(RuleAlerts { count: u64::try_from(number).unwrap_or_default(), newest })
+            })
+            .collect()
+    }
+
+    /// Alerts since a moment, those of one rule in one container together: the most urgent first, then the newest; at
+    /// most `limit`. Rules are told apart before containers, so that no flood of one rule hides a more urgent one.
+    ///
+    /// # Errors
+    /// The database cannot be read or is damaged.
+    pub async fn urgent_alerts(
+        &self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<AlikeAlerts>, StoreError> {
+        // One look at the index for each rule, whatever else there is of it; then the newest of the rules that show.
+        let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(
+            "WITH RECURSIVE each(rule) AS (
+                 SELECT min(rule) FROM alert
+                 UNION ALL
+                 SELECT (SELECT min(rule) FROM alert WHERE rule > each.rule) FROM each
+                 WHERE each.rule IS NOT NULL),
+             newest AS (
+                 SELECT (SELECT id FROM alert WHERE alert.rule = each.rule AND at >= ?1
+                         ORDER BY at DESC, id DESC LIMIT 1) AS id FROM each),
+             urgent AS (
+                 SELECT alert.rule FROM newest JOIN alert ON alert.id = newest.id
+                 ORDER BY priority, at DESC, alert.id DESC LIMIT ?2),
+             alike AS (
+                 SELECT alert.id, alert.rule, priority, max(at) AS at, count(*) AS number
+                 FROM urgent CROSS JOIN alert ON alert.id IN (
+                     SELECT id FROM alert WHERE alert.rule = urgent.rule AND at >= ?1
+                     ORDER BY at DESC, id DESC LIMIT ?3)
+                 GROUP BY alert.rule, container)
+             SELECT found.id, found.number, found.of_rule, alert.body FROM (
+                 SELECT *, sum(number) OVER (PARTITION BY rule) AS of_rule FROM alike
+                 ORDER BY priority, at DESC, id DESC LIMIT ?2
+             ) found JOIN alert ON alert.id = found.id
+             ORDER BY found.priority, found.at DESC, found.id DESC",
+        )
+        .bind(nanoseconds(since))
+        .bind(limit)
+        .bind(COUNTED_MAX)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("reading alerts"))?;
+        rows.into_iter()
+            .map(|(id, number, of_rule, body)| {
+                let (_, newest) = self.understood((id, body))?;
+                let count = u64::try_from(number).unwrap_or_default();
+                let more = of_rule >= COUNTED_MAX;
+                Ok(AlikeAlerts { id: AlertId(id), newest, count, more })
             })
             .collect()
     }

@@ -53,6 +53,31 @@ impl View<'_> {
         rows.into_iter().map(|row| self.store.list_row(row)).collect()
     }
 
+    /// How many verifications of a host with a benchmark were taken in a period.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn taken_in(
+        &mut self,
+        host: &str,
+        benchmark: &str,
+        from: Timestamp,
+        end: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM verification
+             WHERE host = ? AND benchmark = ? AND taken_s >= ? AND taken_s < ?",
+        )
+        .bind(host)
+        .bind(benchmark)
+        .bind(from.as_second())
+        .bind(end.as_second())
+        .fetch_one(&mut *self.all)
+        .await
+        .map_err(self.store.failed("reading a period"))?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
     /// The last verification of a host with a benchmark that was taken before a moment.
     ///
     /// # Errors

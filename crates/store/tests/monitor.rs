@@ -156,6 +156,33 @@ async fn evidence_is_the_newest_alert_of_each_rule_and_those_for_checks_come_fir
 }
 
 #[tokio::test]
+async fn the_most_urgent_come_first_and_no_flood_of_another_rule_hides_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    assert!(store.urgent_alerts(at(0), 8).await.unwrap().is_empty());
+    // "Shell" is a notice, all others are critical.
+    let mut kept = vec![
+        alert(0, "Old", WEB, "web", &[]),
+        alert(3, "Ssh", WEB, "web", &[]),
+        alert(4, "Ssh", DB, "db", &["no-ssh"]),
+        alert(4, "Ssh", WEB, "web", &["no-ssh"]),
+    ];
+    kept.extend((10..160).map(|second| alert(second, "Shell", WEB, "web", &[])));
+    kept.push(alert(5, "Shell", DB, "db", &[]));
+    let ids = store.add_alerts(&kept).await.unwrap();
+    let found = store.urgent_alerts(at(1), 8).await.unwrap();
+    let short: Vec<_> =
+        found.iter().map(|one| (one.id, one.newest.rule.as_str(), one.count, one.more)).collect();
+    // The shell in the other container is not among the newest of its rule: it is said that there may be more.
+    let expected =
+        [(ids[3], "Ssh", 2, false), (ids[2], "Ssh", 1, false), (ids[153], "Shell", 100, true)];
+    assert_eq!(short, expected);
+    found.iter().zip([3, 2, 153]).for_each(|(one, place)| assert_eq!(one.newest, kept[place]));
+    let two = store.urgent_alerts(at(1), 2).await.unwrap();
+    assert_eq!(two, found[..2], "the least urgent are left out");
+}
+
+#[tokio::test]
 async fn what_lasts_is_open_until_it_is_ended() {
     let dir = tempfile::tempdir().unwrap();
     let store = common::store(dir.path()).await;

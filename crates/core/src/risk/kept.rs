@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exposure, Flaw, RiskLine};
+use super::{Exposure, Flaw, RiskLine, Usage};
 use crate::finding::Severity;
 use crate::report::Counts;
 use crate::report::images::ImageLine;
@@ -46,6 +46,20 @@ pub struct ContainerKept {
     pub exposure: Exposure,
     /// Vulnerable packages whose code was seen to be used in it, as `NAME VERSION`.
     pub used: BTreeSet<String>,
+    /// Vulnerable packages of which nothing was ever used in it, though it was watched well enough.
+    #[serde(default)]
+    pub idle: BTreeSet<String>,
+}
+
+impl ContainerKept {
+    /// How a vulnerable package is used in it, by `NAME VERSION`.
+    pub fn usage(&self, place: &str) -> Usage {
+        match (self.used.contains(place), self.idle.contains(place)) {
+            (true, _) => Usage::Used,
+            (false, true) => Usage::Idle,
+            (false, false) => Usage::Unknown,
+        }
+    }
 }
 
 /// An image as it was seen by the last verification.

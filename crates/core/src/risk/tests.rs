@@ -185,6 +185,9 @@ fn names_that_others_chose_are_shown_harmlessly_and_cut() {
     let long = "가".repeat(4096);
     assert_eq!(name(&long).chars().count(), NAME_MAX + 1);
     assert_eq!(name("a\u{202e}b\n"), "a\\u{202e}b\\u{a}");
+    let id = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    assert_eq!(name(&id), "0123456789ab");
+    assert_eq!(name(&id[..70]), id[..70], "no id");
     let all: Vec<String> = (0..9).map(|n| n.to_string()).collect();
     assert_eq!(names(&all), "0, 1, 2, 3 +5");
 }

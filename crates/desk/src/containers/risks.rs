@@ -67,8 +67,7 @@ fn upgrades(
     }
     let mut groups: BTreeMap<(&str, &str), Group<'_>> = BTreeMap::new();
     for flaw in flaws {
-        let used = container.used.contains(&flaw.place());
-        let usage = if used { Usage::Used } else { Usage::Unknown };
+        let usage = container.usage(&flaw.place());
         let danger = danger(&flaw.flaw.weights()) * usage.weight().times * danger(place);
         let way = if flaw.command.is_empty() { &flaw.fixed } else { &flaw.command };
         let key =

@@ -163,9 +163,28 @@ fn made(
     earlier: &[ImageReport],
     files: &[(&str, &str)],
 ) -> Inventory {
-    let files = files
+    watched(containers, findings, images, earlier, files, false)
+}
+
+fn watched(
+    containers: Value,
+    findings: Vec<Finding>,
+    images: &[ImageReport],
+    earlier: &[ImageReport],
+    files: &[(&str, &str)],
+    is_settled: bool,
+) -> Inventory {
+    let entry = |file: &str| Entry {
+        kind: haechi_core::profile::Kind::Read,
+        value: file.to_owned(),
+        first_at: jiff::Timestamp::UNIX_EPOCH,
+        container: String::new(),
+        origin: String::new(),
+        program: String::new(),
+    };
+    let seen = files
         .iter()
-        .map(|(id, file)| ((*id).to_owned(), BTreeSet::from([(*file).to_owned()])))
+        .map(|(id, file)| ((*id).to_owned(), Seen { entries: vec![entry(file)], is_settled }))
         .collect();
     inventory(&Known {
         snapshot: &snapshot(containers),
@@ -173,7 +192,7 @@ fn made(
         policy: &Policy::default(),
         images,
         earlier,
-        files: &files,
+        seen: &seen,
     })
     .unwrap()
 }
@@ -264,6 +283,21 @@ fn a_line_has_the_commands_of_all_that_it_mends_or_none() {
 }
 
 #[test]
+fn what_was_watched_for_long_and_never_used_comes_last() {
+    let reports =
+        [image_report(vec![flaw("CVE-1", "vim", 9.8, "2"), flaw("CVE-2", "openssl", 5.0, "2")])];
+    let used = [("a", "/usr/lib/libssl.so.3")];
+    let all = watched(json!([container("a", json!({}))]), vec![], &reports, &[], &used, true);
+    assert_eq!(all.containers[0].used, BTreeSet::from(["openssl 1".to_owned()]));
+    assert_eq!(all.containers[0].idle, BTreeSet::from(["vim 1".to_owned()]));
+    let factor = |at: usize| {
+        all.risks[at].line.factors.iter().find(|f| f.factor == "executed").map(|f| f.times)
+    };
+    assert!(all.risks[0].line.title.en.contains("CVE-2"));
+    assert_eq!((factor(0), factor(1)), (Some(2.0), Some(0.25)));
+}
+
+#[test]
 fn what_is_not_listed_keeps_what_was_kept() {
     for gone in ["containers", "images"] {
         let mut all = serde_json::to_value(snapshot(json!([]))).unwrap();
@@ -275,7 +309,7 @@ fn what_is_not_listed_keeps_what_was_kept() {
             policy: &Policy::default(),
             images: &[],
             earlier: &[],
-            files: &HashMap::new(),
+            seen: &HashMap::new(),
         };
         assert_eq!(inventory(&known).map(|all| all.risks.len()), None, "{gone}");
     }
@@ -362,10 +396,4 @@ fn names_that_mislead_are_shown_as_they_are_and_links_stay_links() {
     let line = &all.risks[0].line;
     assert!(line.title.en.contains("<b>\\u{202e}웹/../x?\\u{a}"), "{:?}", line.title);
     assert!(!line.link.trim_start_matches("/containers/").contains(['/', '?', '\n', '<']));
-}
-
-#[test]
-fn merged_folders_are_the_same_folders() {
-    assert_eq!(merged("/usr/lib/x.so"), merged("lib/x.so"));
-    assert_ne!(merged("/usr/share/x"), merged("share/x"));
 }

@@ -1,69 +1,9 @@
 //! Capabilities: their names, what an engine gives by default, and what a container ends up with.
 //!
-//! Knows sets and names only; where they come from is [`super::rights`]' business.
+//! Knows sets only; where they come from is [`super::rights`]' business.
 
-/// All capabilities in the order of their bits.
-pub(super) const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
-/// What the engine gives a container by default.
-const DEFAULT: [&str; 14] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "NET_RAW",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
+pub(super) use haechi_core::capability::from_bits;
+use haechi_core::capability::{DEFAULT, NAMES};
 
 /// Capability names in the form of the facts: upper case, without `CAP_`, sorted.
 pub(super) fn plain(names: Vec<String>) -> Vec<String> {
@@ -85,7 +25,7 @@ pub(super) fn resolve(
     last: usize,
 ) -> Vec<String> {
     let has = |list: &[String], name: &str| list.iter().any(|item| item == name);
-    let all = || CAPABILITIES.iter().take(last + 1).copied();
+    let all = || NAMES.iter().take(last + 1).copied();
     let mut names: Vec<String> = if privileged {
         all().map(str::to_owned).collect()
     } else if has(add, "ALL") {
@@ -101,17 +41,6 @@ pub(super) fn resolve(
     names
 }
 
-/// Names of a set of bits; a capability newer than this program gets its number.
-pub(super) fn from_bits(bits: u64) -> Vec<String> {
-    let name = |bit: usize| match CAPABILITIES.get(bit) {
-        Some(name) => (*name).to_owned(),
-        None => format!("CAP_{bit}"),
-    };
-    let mut names: Vec<String> = (0..64).filter(|bit| bits >> bit & 1 == 1).map(name).collect();
-    names.sort();
-    names
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +51,7 @@ mod tests {
 
     #[test]
     fn capabilities_are_resolved_as_the_engine_does() {
-        let all = CAPABILITIES.len() - 1;
+        let all = NAMES.len() - 1;
         assert_eq!(resolve(false, &[], &[], all), DEFAULT);
         assert_eq!(resolve(true, &[], &names(&["ALL"]), all).len(), 41);
         assert_eq!(

@@ -200,7 +200,7 @@ fn last_capability(around: &Surroundings<'_>) -> usize {
         text.trim().parse::<usize>().ok()
     };
     let last = around.daemon.local.then(|| read(around.scene.root)).flatten();
-    last.unwrap_or(capabilities::CAPABILITIES.len() - 1)
+    last.unwrap_or(haechi_core::capability::NAMES.len() - 1)
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub struct Monitor {
     /// Watch by /proc and the process connector, as where the kernel takes no BPF programs
     #[arg(long, env = "HAECHI_WITHOUT_BPF")]
     pub without_bpf: bool,
+    /// Also make profiles of what containers use (`haechi profile`)
+    #[arg(long, env = "HAECHI_PROFILE", conflicts_with_all = ["no_store", "without_bpf"])]
+    pub profile: bool,
     /// Keep nothing: show alerts and forget them
     #[arg(long, env = "HAECHI_NO_STORE", conflicts_with = "respond")]
     pub no_store: bool,

@@ -3,11 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use haechi_core::facts::Container;
+use haechi_core::profile::{Entry, Kind};
 use haechi_core::verdict::ImageReport;
 use haechi_core::{Policy, Report, Snapshot};
-use haechi_examine::risk::{self, Known};
+use haechi_examine::risk::{self, Known, Seen};
 use haechi_facts::live::files_in_use;
 use haechi_facts::root::Root;
+use haechi_profile::coverage::{Coverage, Part, Rule};
 use haechi_store::{Store, StoreError, VerificationId};
 
 use crate::setting::Setting;
@@ -42,18 +45,77 @@ pub async fn keep(
             earlier.extend(store.image_report(&first.host.name, id).await?);
         }
     }
-    let files = files(verified.snapshot, setting).await;
+    let seen = seen(verified.snapshot, store, setting).await?;
     let inventory = risk::inventory(&Known {
         snapshot: verified.snapshot,
         reports: &verified.reports,
         policy: verified.policy,
         images: verified.images,
         earlier: &earlier,
-        files: &files,
+        seen: &seen,
     });
     match inventory {
         Some(inventory) => store.keep_inventory(id, &inventory, verified.images).await,
         None => Ok(()),
+    }
+}
+
+/// What containers were seen to use, by id: the files that their processes use now, and their profiles.
+async fn seen(
+    snapshot: &Snapshot,
+    store: &Store,
+    setting: &Setting,
+) -> Result<HashMap<String, Seen>, StoreError> {
+    let mut seen: HashMap<String, Seen> = files(snapshot, setting)
+        .await
+        .into_iter()
+        .map(|(id, files)| {
+            let entries = files.into_iter().map(|file| in_use(&id, file)).collect();
+            (id, Seen { entries, is_settled: false })
+        })
+        .collect();
+    let containers: HashMap<&str, &Container> = snapshot
+        .containers
+        .iter()
+        .flatten()
+        .filter_map(|container| Some((container.id.as_deref()?, container)))
+        .collect();
+    for (number, head) in store.workloads().await? {
+        let ids: BTreeSet<&str> = head.runs.iter().map(|run| run.container.as_str()).collect();
+        let here: Vec<&Container> =
+            ids.into_iter().filter_map(|id| containers.get(id).copied()).collect();
+        if here.is_empty() {
+            continue;
+        }
+        let profile = store.profile(number).await?;
+        let has_health_check = here.iter().any(|container| checks_health(container));
+        let coverage = Coverage::of(&profile, &Rule { has_health_check, ..Rule::default() });
+        let is_settled = coverage.unsettled(&[Part::Programs, Part::Files]).is_empty();
+        let is_file =
+            |entry: &&Entry| matches!(entry.kind, Kind::Executed | Kind::Mapped | Kind::Read);
+        for container in here {
+            let known = seen.entry(container.id.clone().unwrap_or_default()).or_default();
+            known.is_settled = is_settled;
+            known.entries.extend(profile.entries.iter().filter(is_file).cloned());
+        }
+    }
+    Ok(seen)
+}
+
+/// Whether a container has a health check, as far as it is known.
+fn checks_health(container: &Container) -> bool {
+    container.config.as_ref().and_then(|config| config.healthcheck) == Some(true)
+}
+
+/// Files that a process uses at this moment.
+fn in_use(container: &str, file: String) -> Entry {
+    Entry {
+        kind: Kind::Read,
+        value: file,
+        first_at: jiff::Timestamp::UNIX_EPOCH,
+        container: container.to_owned(),
+        origin: String::new(),
+        program: String::new(),
     }
 }
 

@@ -76,6 +76,7 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
         outputs: outputs(args).await?,
         without_kernel: args.without_bpf,
         events: args.events,
+        profile: args.profile,
     };
     unanswered(&setup.rules, &setup.policy, setting);
     let renewing = tokio::spawn(renew_rules(args.clone(), Arc::clone(setting), renew));

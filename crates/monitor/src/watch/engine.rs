@@ -38,6 +38,8 @@ pub(super) enum Told {
     Container(Box<Container>),
     /// Something was done through the engine.
     Activity(Box<Activity>),
+    /// The engine ran the health check of the container with this id.
+    Checked(String),
     /// Listening began: what was done before may have been missed.
     Listening,
     /// The engine is gone.
@@ -123,7 +125,14 @@ pub(super) async fn listen(connect: Connect, last: Option<Timestamp>, tell: mpsc
             while let Some(Ok(event)) = events.next().await {
                 if let Some(activity) = activity(&connect, &event, &mut checks).await {
                     since = since.max(Some(activity.at));
-                    if tell.send(Told::Activity(Box::new(activity))).await.is_err() {
+                    // The engine's own, every few seconds for as long as a container lives: nobody did that.
+                    let is_check = is_health_check(&activity);
+                    let what = if is_check {
+                        Told::Checked(activity.id)
+                    } else {
+                        Told::Activity(Box::new(activity))
+                    };
+                    if tell.send(what).await.is_err() {
                         return;
                     }
                 }
@@ -161,7 +170,5 @@ async fn activity(
         checks.insert(container.to_owned(), check);
     }
     let told = engine.ask(Call::Exec(call)).await.ok();
-    let activity = from_event(event, told.as_ref(), checks.get(container).and_then(Option::as_ref));
-    // The engine's own, every few seconds for as long as a container lives: nobody did that.
-    activity.filter(|activity| !is_health_check(activity))
+    from_event(event, told.as_ref(), checks.get(container).and_then(Option::as_ref))
 }

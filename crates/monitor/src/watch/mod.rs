@@ -33,6 +33,7 @@ pub use act::Connect;
 
 use crate::hands::Hands;
 use crate::judge::{Counts, Ended, Judge, Order};
+use crate::learn::{self, Hint, learn};
 use crate::looks::{LOOKS, look};
 use crate::respond::Responder;
 use crate::source::Source;
@@ -74,6 +75,8 @@ pub struct Setup {
     pub without_kernel: bool,
     /// Whether all events are shown, not only what rules say about them.
     pub events: bool,
+    /// Whether profiles are made of what containers use; they need the kernel's programs and a store.
+    pub profile: bool,
 }
 
 /// What is shown.
@@ -142,6 +145,7 @@ pub async fn watch(
         outputs,
         without_kernel,
         events,
+        profile,
     } = setup;
     let metrics = Arc::clone(outputs.metrics());
     let counts = Arc::new(Counts { metrics: Arc::clone(&metrics), ..Counts::default() });
@@ -152,9 +156,16 @@ pub async fn watch(
         watch_names: watched.names,
         watch_folders: watched.folders,
         prompt: respond,
+        profile: profile && store.is_some(),
         ..Options::default()
     };
-    let (sensor, abilities) = Source::load(&options, without_kernel)?;
+    let (mut sensor, abilities) = Source::load(&options, without_kernel)?;
+    let (hints, hinted) = mpsc::channel();
+    let (learned, kept_profiles) = queue::unbounded_channel();
+    let learning = sensor
+        .profiler()
+        .map(|profiler| std::thread::spawn(move || learn(profiler, clock(), &hinted, &learned)));
+    let keeping = store.clone().map(|store| tokio::spawn(learn::keep(store, kept_profiles)));
     metrics.set_abilities(abilities.iter().map(|one| (one.name, one.missing.is_none())));
     // After the programs are in place, so that no process falls between.
     let mut monitor = Monitor::new(rules, clock(), host);
@@ -236,6 +247,7 @@ pub async fn watch(
         listening: false,
         counts: Arc::clone(&counts),
         forgetter,
+        hints: hints.clone(),
     };
     ready(&abilities, watcher.deny.tier());
     let mut beat = tokio::time::interval(BEAT);
@@ -275,6 +287,16 @@ pub async fn watch(
     watcher.finish(&mut resulted).await;
     let (unkept, unshown) = (watcher.unkept, watcher.unshown);
     drop(watcher);
+    let _ = hints.send(Hint::End);
+    if let Some(learning) = learning {
+        let ended = tokio::task::spawn_blocking(move || learning.join()).await;
+        if !matches!(ended, Ok(Ok(Ok(())))) {
+            tracing::error!("profiles were not made to the end");
+        }
+        if let Some(keeping) = keeping {
+            let _ = keeping.await;
+        }
+    }
     let unkept = unkept + writing.await.unwrap_or_default();
     // It ends by itself when nobody sends any more; a file that nobody answers for holds nobody up.
     drop(looking);

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use haechi_core::activity::{Activity, Watch};
 use haechi_core::alert::Alert;
 use haechi_core::policy::MonitorPolicy;
+use haechi_core::profile::Phase;
 use haechi_core::response::{Action, Outcome, Response};
 use haechi_rules::Rules;
 use haechi_sensor::Losses;
@@ -20,6 +21,7 @@ use super::forget::Forgetter;
 use super::writer::Keep;
 use super::{PATIENCE, clock, deny};
 use crate::judge::{Begun, Counts, Order, Told};
+use crate::learn::Hint;
 use crate::looks::Look;
 
 /// A container that is watched.
@@ -64,6 +66,8 @@ pub(super) struct Watcher {
     pub listening: bool,
     pub counts: Arc<Counts>,
     pub forgetter: Option<Forgetter>,
+    /// To whoever makes profiles.
+    pub hints: mpsc::Sender<Hint>,
 }
 
 impl Watcher {
@@ -75,6 +79,7 @@ impl Watcher {
                     self.recover(&path, before);
                 }
                 let _ = self.names.send(container.clone());
+                let _ = self.hints.send(Hint::Group(cgroup, path.clone()));
                 let known = Known {
                     id: container,
                     name: String::new(),
@@ -173,9 +178,11 @@ impl Watcher {
                         self.deny.watch(*cgroup, &container.merged, pids);
                     }
                 }
+                let _ = self.hints.send(Hint::Container(container.clone()));
                 let _ = self.orders.send(Order::Learn(container));
             }
             Engine::Activity(activity) => self.activity(activity),
+            Engine::Checked(id) => drop(self.hints.send(Hint::Phase(id, Phase::HealthCheck))),
             Engine::Listening => {
                 self.listening = true;
                 // What was done through the engine before is not known.
@@ -195,6 +202,9 @@ impl Watcher {
         // An image's name may have changed meanwhile, a container's as well.
         if activity.action == "rename" {
             let _ = self.names.send(activity.id.clone());
+        }
+        if activity.action == "exec_start" {
+            let _ = self.hints.send(Hint::Phase(activity.id.clone(), Phase::Exec));
         }
         if activity.kind == "container" && activity.action == "unpause" {
             self.unpaused.insert(activity.id.clone(), activity.at);
@@ -394,6 +404,7 @@ mod tests {
             listening: true,
             counts: Arc::default(),
             forgetter: None,
+            hints: mpsc::channel().0,
         };
         (watcher, let_run, kept)
     }

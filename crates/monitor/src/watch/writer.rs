@@ -11,7 +11,7 @@ use haechi_core::alert::Alert;
 use haechi_core::event::EventLine;
 use haechi_core::response::Action;
 use haechi_outputs::Outputs;
-use haechi_store::{ActionId, AlertId, Store};
+use haechi_store::{ActionId, AlertId, Store, StoreError};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -22,6 +22,9 @@ use crate::judge::Counts;
 pub(super) const WAITING: usize = 16_384;
 /// Alerts of one transaction.
 const AT_ONCE: usize = 512;
+/// How often alerts are tried again while another process writes: the verification of a large host holds the database for
+/// longer than one try waits.
+const TRIES: usize = 5;
 
 /// What is to be kept.
 pub(super) enum Keep {
@@ -108,7 +111,14 @@ impl Writer {
 
     async fn keep_alerts(&mut self, alerts: &[Alert]) -> Vec<AlertId> {
         let Some(store) = &self.store else { return Vec::new() };
-        match store.add_alerts(alerts).await {
+        let mut kept = store.add_alerts(alerts).await;
+        for _ in 0..TRIES {
+            if !matches!(kept, Err(StoreError::Locked { .. })) {
+                break;
+            }
+            kept = store.add_alerts(alerts).await;
+        }
+        match kept {
             Ok(ids) => ids,
             Err(error) => {
                 self.lost += alerts.len() as u64;

@@ -1,0 +1,207 @@
+//! A profile: what containers of one image with one command were seen to do, and how well they were watched.
+//!
+//! Types only, sorted and serialisable. A profile says what was seen; that something is not in it means nothing unless
+//! [`Run`] tells that nothing could be missed. Whether a profile is settled, and what follows from it, is decided elsewhere.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Schema of a profile as JSON.
+pub const PROFILE_SCHEMA: &str = "haechi/profile/v1";
+
+/// What a container runs: profiles of the same are one.
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// Id of the image: `sha256:` and 64 hexadecimal digits. Empty if the engine did not tell.
+    pub image: String,
+    /// Entry point and arguments that the container was made with.
+    pub command: Vec<String>,
+}
+
+/// What was seen of one workload.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// [`PROFILE_SCHEMA`].
+    pub schema: String,
+    /// What ran.
+    pub workload: Workload,
+    /// The image as it was named when it ran last: a reference, or empty.
+    pub image_name: String,
+    /// Stretches of time in which it was watched, the oldest first.
+    pub runs: Vec<Run>,
+    /// What it used, by kind and value.
+    pub entries: Vec<Entry>,
+}
+
+/// A stretch of time in which one container was watched without a break.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Full id of the container.
+    pub container: String,
+    /// Its name; empty if unknown.
+    pub name: String,
+    /// Since when it was watched.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
+    /// Until when it is certain.
+    #[schemars(with = "String")]
+    pub until: Timestamp,
+    /// Parts of a container's life that were seen.
+    pub phases: BTreeSet<Phase>,
+    /// Parts of a profile that may lack something, and why.
+    pub gaps: BTreeSet<Gap>,
+    /// The most processes and threads at once; 0 if unknown.
+    pub tasks_max: u64,
+    /// The most memory at once, in bytes; 0 if unknown.
+    pub memory_max: u64,
+}
+
+/// A part of a container's life.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// From its first moment.
+    Start,
+    /// After its start.
+    Run,
+    /// A command of its health check.
+    HealthCheck,
+    /// A command that was run in it through the engine.
+    Exec,
+    /// It ended while it was watched.
+    Stop,
+}
+
+/// Why something may be missing in a stretch of time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gap {
+    /// The container ran before it was watched: its start was not seen.
+    Start,
+    /// This kernel does not tell which capabilities are used.
+    Capabilities,
+    /// This kernel does not tell which system calls are made.
+    Calls,
+    /// This kernel does not tell which files are used.
+    Files,
+    /// There was no room for something that was used; it will be told when it is used again.
+    Lost,
+    /// The container used more different things than are remembered of one.
+    Full,
+    /// io_uring was used: what is done through it passes no system call.
+    IoUring,
+}
+
+/// What kind of thing was used.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A system call, by its name; of the 32-bit entry with `compat:` before it.
+    Call,
+    /// A system call that was refused: as denied or as not there, and never once let through.
+    RefusedCall,
+    /// A value that a system call was given, as `socket 2`.
+    Argument,
+    /// A capability, by its name without `CAP_`.
+    Capability,
+    /// A capability that was asked for and not held.
+    RefusedCapability,
+    /// A program that was executed, by its path.
+    Executed,
+    /// A file that was mapped as code, by its path.
+    Mapped,
+    /// A file that was opened for reading, by its path.
+    Read,
+    /// A file that was opened for writing, made, renamed or removed, by its path.
+    Written,
+    /// Whom a connection was made to, or datagrams sent: `tcp 10.0.0.1:443`, `unix /run/x.sock`.
+    Peer,
+    /// Where connections or datagrams are taken: `tcp 80`.
+    Listening,
+}
+
+impl Kind {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 11] = [
+        Self::Executed,
+        Self::Mapped,
+        Self::Read,
+        Self::Written,
+        Self::Listening,
+        Self::Peer,
+        Self::Capability,
+        Self::RefusedCapability,
+        Self::Call,
+        Self::RefusedCall,
+        Self::Argument,
+    ];
+
+    /// Its name in data.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::RefusedCall => "refused-call",
+            Self::Argument => "argument",
+            Self::Capability => "capability",
+            Self::RefusedCapability => "refused-capability",
+            Self::Executed => "executed",
+            Self::Mapped => "mapped",
+            Self::Read => "read",
+            Self::Written => "written",
+            Self::Peer => "peer",
+            Self::Listening => "listening",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Something that was used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub value: String,
+    /// When it was seen first.
+    #[schemars(with = "String")]
+    pub first_at: Timestamp,
+    /// Full id of the container that it was seen in first.
+    pub container: String,
+    /// Where a file lay: `image`, `changed`, `mounted`, `memory`, or empty if that is not known or means nothing.
+    pub origin: String,
+    /// Path of the program that used it first; empty if unknown.
+    pub program: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_kinds_are_those_of_the_data() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(Kind::named(kind.name()), Some(kind));
+        }
+        assert_eq!(Kind::named("x"), None);
+    }
+}

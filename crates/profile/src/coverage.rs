@@ -1,0 +1,319 @@
+//! How well a workload is known: how long it was watched, when something new was seen last, and whether that is enough.
+//!
+//! [`Coverage::of`] decides it by one rule, for each part of a profile by itself; `docs/profile.md` says it in words. A
+//! profile is settled if every part of it is. That a part is settled is no promise that nothing else will ever be done: it
+//! says that enough was seen without anything new.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use haechi_core::Lang;
+use haechi_core::profile::{Entry, Gap, Kind, Phase, Profile, Run};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::texts::{self, duration};
+
+mod watched;
+
+use watched::Watched;
+
+/// Milliseconds of an hour.
+const HOUR: i64 = 3_600_000;
+
+/// What a site asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Seconds without anything new that are the least.
+    pub quiet_min: u64,
+    /// Whether the container has a health check: then that has to be seen.
+    pub has_health_check: bool,
+}
+
+impl Default for Rule {
+    /// An hour.
+    fn default() -> Self {
+        Self { quiet_min: 3600, has_health_check: false }
+    }
+}
+
+/// What is known together, and missing together.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// System calls and their arguments.
+    Calls,
+    /// Capabilities.
+    Capabilities,
+    /// Programs and libraries.
+    Programs,
+    /// Files that were read or written. A new file in a folder that was used already is nothing new: many are named by
+    /// chance.
+    Files,
+    /// Peers and ports.
+    Network,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Calls, Self::Capabilities, Self::Programs, Self::Files, Self::Network];
+
+    /// The part that entries of a kind are in.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Call | Kind::RefusedCall | Kind::Argument => Self::Calls,
+            Kind::Capability | Kind::RefusedCapability => Self::Capabilities,
+            Kind::Executed | Kind::Mapped => Self::Programs,
+            Kind::Read | Kind::Written => Self::Files,
+            Kind::Peer | Kind::Listening => Self::Network,
+        }
+    }
+
+    /// Its name in data and in keys of texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Capabilities => "capabilities",
+            Self::Programs => "programs",
+            Self::Files => "files",
+            Self::Network => "network",
+        }
+    }
+
+    /// Whether a gap can hide something of it in the running phase. That the start was not seen hides nothing of what came
+    /// after it: a whole start is asked for by itself.
+    pub fn is_hidden_by(self, gap: Gap) -> bool {
+        match gap {
+            Gap::Start => false,
+            Gap::Lost | Gap::Full => true,
+            Gap::Calls => self == Self::Calls,
+            Gap::Capabilities => self == Self::Capabilities,
+            Gap::Files => matches!(self, Self::Files | Self::Programs),
+            // It opens files and connects.
+            Gap::IoUring => matches!(self, Self::Files | Self::Network),
+        }
+    }
+
+    /// Whether nothing of it could be missed in a stretch of time.
+    pub fn is_whole_in(self, run: &Run) -> bool {
+        !run.gaps.iter().any(|gap| self.is_hidden_by(*gap))
+    }
+}
+
+/// Why a part is not settled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum Unsettled {
+    /// It was never watched.
+    NotWatched,
+    /// It was never watched without this gap, or another of those named.
+    Gap {
+        /// Which.
+        gap: Gap,
+    },
+    /// This phase was not seen in whole.
+    Phase {
+        /// Which.
+        phase: Phase,
+    },
+    /// Something new came too recently.
+    TooRecent {
+        /// Seconds since something new was seen.
+        quiet: u64,
+        /// Seconds that are asked for.
+        needed: u64,
+        /// Whether that is as long as it took to learn it; else it is what the site asks for.
+        by_learning: bool,
+    },
+}
+
+impl Unsettled {
+    /// The reason as a sentence.
+    pub fn say(&self, lang: Lang) -> String {
+        match self {
+            Self::NotWatched => texts::say(lang, "why-not-watched", &[]),
+            Self::Gap { gap } => texts::say(lang, &format!("why-gap-{}", texts::key(gap)), &[]),
+            Self::Phase { phase } => {
+                texts::say(lang, &format!("why-phase-{}", texts::key(phase)), &[])
+            }
+            Self::TooRecent { quiet, needed, by_learning } => {
+                let key = if *by_learning { "why-recent-learning" } else { "why-recent" };
+                let values =
+                    [("quiet", duration(lang, *quiet)), ("needed", duration(lang, *needed))];
+                texts::say(
+                    lang,
+                    key,
+                    &values.each_ref().map(|(name, value)| (*name, value.as_str())),
+                )
+            }
+        }
+    }
+}
+
+/// How well one part is known. Times are of the clock: two containers watched at once count once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PartCoverage {
+    /// Entries of it.
+    pub entries: u64,
+    /// Seconds of watching until the last of them was seen.
+    pub learned_in: u64,
+    /// Seconds of watching since, in which nothing of it could be missed.
+    pub quiet: u64,
+    /// Why it is not settled; empty if it is.
+    pub unsettled: Vec<Unsettled>,
+}
+
+/// How well a workload is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Coverage {
+    /// Stretches of time in which it was watched.
+    pub runs: u64,
+    /// Containers that were watched.
+    pub containers: u64,
+    /// Seconds of container time that were watched: two containers at once count twice.
+    pub observed: u64,
+    /// Seconds in which at least one was watched.
+    pub watched: u64,
+    /// Seconds of watching until something new was seen last, whatever it was.
+    pub learned_in: u64,
+    /// Seconds of watching since.
+    pub quiet: u64,
+    /// New entries in each hour of watching in which there were some: hour, from 0, and how many.
+    pub curve: BTreeMap<u64, u64>,
+    /// Parts of its life that were seen.
+    pub phases: BTreeSet<Phase>,
+    /// Seconds of container time with each gap.
+    pub gaps: BTreeMap<Gap, u64>,
+    /// Each part by itself.
+    pub parts: BTreeMap<Part, PartCoverage>,
+}
+
+impl Coverage {
+    /// How well the workload of a profile is known.
+    pub fn of(profile: &Profile, rule: &Rule) -> Self {
+        let all = Watched::of(&profile.runs);
+        let news = news(&profile.entries);
+        let last = news.iter().map(|(_, at)| *at).max();
+        let mut gaps = BTreeMap::new();
+        for run in &profile.runs {
+            for gap in &run.gaps {
+                *gaps.entry(*gap).or_default() += seconds(watched::length(run));
+            }
+        }
+        let mut curve = BTreeMap::new();
+        for (_, at) in &news {
+            let hour =
+                u64::try_from(all.until(*at).max(1) - 1).unwrap_or_default() / HOUR.unsigned_abs();
+            *curve.entry(hour).or_default() += 1;
+        }
+        let containers: BTreeSet<&str> =
+            profile.runs.iter().map(|run| run.container.as_str()).collect();
+        let learned = last.map_or(0, |at| all.until(at));
+        Self {
+            runs: profile.runs.len() as u64,
+            containers: containers.len() as u64,
+            observed: profile.runs.iter().map(|run| seconds(watched::length(run))).sum(),
+            watched: seconds(all.total()),
+            learned_in: seconds(learned),
+            quiet: seconds(all.total() - learned),
+            curve,
+            phases: profile.runs.iter().flat_map(|run| run.phases.iter().copied()).collect(),
+            gaps,
+            parts: Part::ALL
+                .into_iter()
+                .map(|part| (part, PartCoverage::of(part, profile, rule, &all, &news)))
+                .collect(),
+        }
+    }
+
+    /// Why these parts are not settled, each reason once; nothing if they are.
+    pub fn unsettled(&self, parts: &[Part]) -> Vec<(Part, &Unsettled)> {
+        let mut said = BTreeSet::new();
+        self.parts
+            .iter()
+            .filter(|(part, _)| parts.contains(part))
+            .flat_map(|(part, coverage)| coverage.unsettled.iter().map(|why| (*part, why)))
+            .filter(|(_, why)| said.insert(*why))
+            .collect()
+    }
+
+    /// Whether all parts are settled.
+    pub fn is_settled(&self) -> bool {
+        self.unsettled(&Part::ALL).is_empty()
+    }
+}
+
+impl PartCoverage {
+    fn of(
+        part: Part,
+        profile: &Profile,
+        rule: &Rule,
+        all: &Watched,
+        news: &[(Part, Timestamp)],
+    ) -> Self {
+        let last = news.iter().filter(|(of, _)| *of == part).map(|(_, at)| *at).max();
+        let whole = || profile.runs.iter().filter(|run| part.is_whole_in(run));
+        let learned_in = last.map_or(0, |at| all.until(at));
+        let quiet = Watched::of(whole()).since(last);
+        let mut unsettled = Vec::new();
+        if profile.runs.is_empty() {
+            unsettled.push(Unsettled::NotWatched);
+        } else if whole().next().is_none() {
+            let hiding = profile.runs.iter().flat_map(|run| run.gaps.iter().copied());
+            let hiding: BTreeSet<Gap> = hiding.filter(|gap| part.is_hidden_by(*gap)).collect();
+            unsettled.extend(hiding.into_iter().map(|gap| Unsettled::Gap { gap }));
+        } else {
+            let seen: BTreeSet<Phase> = whole()
+                .flat_map(|run| run.phases.iter().map(move |phase| (run, *phase)))
+                .filter(|(run, phase)| *phase != Phase::Start || !run.gaps.contains(&Gap::Start))
+                .map(|(_, phase)| phase)
+                .collect();
+            let once = |phase| profile.runs.iter().any(|run| run.phases.contains(&phase));
+            let needed = [
+                (Phase::Start, true),
+                (Phase::Run, true),
+                (Phase::HealthCheck, rule.has_health_check || once(Phase::HealthCheck)),
+                (Phase::Stop, once(Phase::Stop)),
+            ];
+            let missing =
+                needed.into_iter().filter(|(phase, needed)| *needed && !seen.contains(phase));
+            unsettled.extend(missing.map(|(phase, _)| Unsettled::Phase { phase }));
+            let minimum = i64::try_from(rule.quiet_min).unwrap_or(i64::MAX).saturating_mul(1000);
+            let needed = minimum.max(learned_in);
+            if quiet < needed {
+                let by_learning = learned_in > minimum;
+                let (quiet, needed) = (seconds(quiet), seconds(needed));
+                unsettled.push(Unsettled::TooRecent { quiet, needed, by_learning });
+            }
+        }
+        let entries = profile.entries.iter().filter(|entry| Part::of(entry.kind) == part).count();
+        let (learned_in, quiet) = (seconds(learned_in), seconds(quiet));
+        Self { entries: entries as u64, learned_in, quiet, unsettled }
+    }
+}
+
+/// When something was new, by part.
+fn news(entries: &[Entry]) -> Vec<(Part, Timestamp)> {
+    let mut first: BTreeMap<(Kind, &str), Timestamp> = BTreeMap::new();
+    for entry in entries {
+        let what = match entry.kind {
+            Kind::Read | Kind::Written => {
+                entry.value.rsplit_once('/').map_or("", |(folder, _)| folder)
+            }
+            _ => entry.value.as_str(),
+        };
+        let at = first.entry((entry.kind, what)).or_insert(entry.first_at);
+        *at = (*at).min(entry.first_at);
+    }
+    first.into_iter().map(|((kind, _), at)| (Part::of(kind), at)).collect()
+}
+
+fn seconds(milliseconds: i64) -> u64 {
+    u64::try_from(milliseconds).unwrap_or_default() / 1000
+}
+
+#[cfg(test)]
+mod tests;

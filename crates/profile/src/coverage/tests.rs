@@ -1,0 +1,210 @@
+//! When a profile is settled, and that more of the same never takes that away.
+
+use haechi_core::Lang;
+use haechi_core::profile::{Gap, Kind, Phase, Profile, Run};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::{Coverage, Part, Rule, Unsettled};
+use crate::testing::{at, entry, run};
+
+fn rule() -> Rule {
+    Rule { quiet_min: 3600, has_health_check: false }
+}
+
+fn settled() -> Profile {
+    Profile {
+        runs: vec![run("a", 0, 20_000)],
+        entries: vec![entry(Kind::Call, "read", 0), entry(Kind::Executed, "/bin/a", 100)],
+        ..Profile::default()
+    }
+}
+
+fn why(profile: &Profile, rule: &Rule, part: Part) -> Vec<Unsettled> {
+    Coverage::of(profile, rule).unsettled(&[part]).into_iter().map(|(_, why)| why.clone()).collect()
+}
+
+#[test]
+fn enough_quiet_time_after_a_whole_start_settles() {
+    let profile = settled();
+    let coverage = Coverage::of(&profile, &rule());
+    assert!(coverage.is_settled(), "{coverage:?}");
+    assert_eq!((coverage.observed, coverage.learned_in, coverage.quiet), (20_000, 100, 19_900));
+    assert_eq!(coverage.curve.into_iter().collect::<Vec<_>>(), [(0, 2)]);
+    assert_eq!(why(&Profile::default(), &rule(), Part::Calls), [Unsettled::NotWatched]);
+}
+
+#[test]
+fn what_took_long_to_learn_needs_as_long_again() {
+    let mut profile = settled();
+    profile.entries.push(entry(Kind::Call, "open", 12_000));
+    let reason = Unsettled::TooRecent { quiet: 8000, needed: 12_000, by_learning: true };
+    assert_eq!(why(&profile, &rule(), Part::Calls), [reason]);
+    // What was new is a call; what is executed is known as well as before.
+    assert_eq!(why(&profile, &rule(), Part::Programs), []);
+    let strict = Rule { quiet_min: 30_000, ..rule() };
+    let reason = Unsettled::TooRecent { quiet: 8000, needed: 30_000, by_learning: false };
+    assert_eq!(why(&profile, &strict, Part::Calls), [reason]);
+}
+
+#[test]
+fn time_in_which_something_may_have_been_missed_does_not_count() {
+    for (gap, hidden) in [
+        (
+            Gap::Lost,
+            vec![Part::Calls, Part::Capabilities, Part::Programs, Part::Files, Part::Network],
+        ),
+        (Gap::Calls, vec![Part::Calls]),
+        (Gap::Capabilities, vec![Part::Capabilities]),
+        (Gap::Files, vec![Part::Programs, Part::Files]),
+        (Gap::IoUring, vec![Part::Files, Part::Network]),
+    ] {
+        let mut profile = settled();
+        profile.runs[0].gaps.insert(gap);
+        for part in Part::ALL {
+            let expected =
+                if hidden.contains(&part) { vec![Unsettled::Gap { gap }] } else { vec![] };
+            assert_eq!(why(&profile, &rule(), part), expected, "{gap:?} {part:?}");
+        }
+        // What was seen in it counts as seen, its time as the time it took to learn.
+        profile.runs.push(run("b", 30_000, 33_000));
+        let reason = Unsettled::TooRecent { quiet: 3000, needed: 3600, by_learning: false };
+        assert_eq!(why(&profile, &rule(), *hidden.first().unwrap()), [reason]);
+    }
+}
+
+#[test]
+fn phases_have_to_be_seen_in_whole() {
+    let mut profile = settled();
+    profile.runs[0].gaps.insert(Gap::Start);
+    let start = Unsettled::Phase { phase: Phase::Start };
+    assert_eq!(why(&profile, &rule(), Part::Calls), [start]);
+    profile.runs.push(run("b", 30_000, 30_010));
+    assert_eq!(why(&profile, &rule(), Part::Calls), []);
+
+    let health = Rule { has_health_check: true, ..rule() };
+    let reason = Unsettled::Phase { phase: Phase::HealthCheck };
+    assert_eq!(why(&profile, &health, Part::Calls), [reason]);
+
+    let mut stopped = run("c", 40_000, 40_010);
+    stopped.phases.insert(Phase::Stop);
+    stopped.gaps.insert(Gap::Lost);
+    profile.runs.push(stopped);
+    assert_eq!(why(&profile, &rule(), Part::Calls), [Unsettled::Phase { phase: Phase::Stop }]);
+    profile.runs[0].phases.insert(Phase::Stop);
+    assert_eq!(why(&profile, &rule(), Part::Calls), []);
+}
+
+#[test]
+fn two_at_once_are_not_twice_as_long() {
+    let mut profile = settled();
+    profile.runs = (0..100).map(|at| run(&at.to_string(), 0, 1000)).collect();
+    let coverage = Coverage::of(&profile, &rule());
+    assert_eq!((coverage.observed, coverage.watched), (100_000, 1000));
+    assert!(!coverage.is_settled());
+}
+
+#[test]
+fn files_of_a_known_folder_are_nothing_new() {
+    let mut profile = settled();
+    profile.entries.push(entry(Kind::Written, "/tmp/1", 10));
+    profile.entries.push(entry(Kind::Written, "/tmp/2", 19_999));
+    assert_eq!(why(&profile, &rule(), Part::Files), []);
+    profile.entries.push(entry(Kind::Written, "/var/2", 19_999));
+    assert_ne!(why(&profile, &rule(), Part::Files), []);
+}
+
+#[test]
+fn every_reason_has_a_sentence_in_both_languages() {
+    let gaps =
+        [Gap::Start, Gap::Capabilities, Gap::Calls, Gap::Files, Gap::Lost, Gap::Full, Gap::IoUring];
+    let phases = [Phase::Start, Phase::Run, Phase::HealthCheck, Phase::Exec, Phase::Stop];
+    let mut all = vec![Unsettled::NotWatched];
+    all.extend(gaps.map(|gap| Unsettled::Gap { gap }));
+    all.extend(phases.map(|phase| Unsettled::Phase { phase }));
+    all.extend([true, false].map(|by_learning| Unsettled::TooRecent {
+        quiet: 5,
+        needed: 7200,
+        by_learning,
+    }));
+    for reason in all {
+        let [en, ko] = [Lang::En, Lang::Ko].map(|lang| reason.say(lang));
+        assert!(!en.starts_with("why-") && en != ko && !en.contains('{'), "{en}: {ko}");
+    }
+}
+
+#[test]
+fn a_time_that_runs_backwards_is_no_time() {
+    let mut profile = settled();
+    profile.runs = vec![Run { until: Timestamp::MIN, since: Timestamp::MAX, ..run("a", 0, 1) }];
+    let coverage = Coverage::of(&profile, &rule());
+    assert_eq!((coverage.observed, coverage.watched), (0, 0));
+    profile.runs = vec![Run { since: Timestamp::MIN, until: Timestamp::MAX, ..run("a", 0, 1) }];
+    profile.entries[0].first_at = Timestamp::MAX;
+    assert!(!Coverage::of(&profile, &rule()).is_settled());
+}
+
+fn gaps() -> impl Strategy<Value = Vec<Gap>> {
+    prop::collection::vec(
+        prop::sample::select(vec![Gap::Start, Gap::Lost, Gap::Calls, Gap::Files, Gap::Full]),
+        0..2,
+    )
+}
+
+fn profiles() -> impl Strategy<Value = Profile> {
+    let runs = prop::collection::vec((0i64..50_000, 1i64..50_000, gaps()), 1..6);
+    let entries = prop::collection::vec((0i64..50_000, 0usize..11, "[a-e]"), 0..12);
+    (runs, entries).prop_map(|(runs, entries)| Profile {
+        runs: runs
+            .into_iter()
+            .enumerate()
+            .map(|(name, (since, length, gaps))| Run {
+                gaps: gaps.into_iter().collect(),
+                ..run(&name.to_string(), since, since + length)
+            })
+            .collect(),
+        entries: entries
+            .into_iter()
+            .map(|(at, kind, value)| entry(Kind::ALL[kind], &format!("/{value}/x"), at))
+            .collect(),
+        ..Profile::default()
+    })
+}
+
+fn end(profile: &Profile) -> i64 {
+    profile.runs.iter().map(|run| run.until.as_second()).max().unwrap_or_default()
+}
+
+proptest! {
+    #[test]
+    fn more_of_the_same_never_unsettles(
+        mut profile in profiles(), pause in 0i64..9000, length in 0i64..9000, quiet_min in 0u64..20_000, last in any::<bool>(),
+    ) {
+        let rule = Rule { quiet_min, has_health_check: false };
+        let before = Coverage::of(&profile, &rule);
+        // Another stretch, or the last one goes on.
+        let end = end(&profile);
+        if last && let Some(run) = profile.runs.iter_mut().find(|run| run.until.as_second() == end) {
+            run.until = at(end + length);
+        } else {
+            profile.runs.push(run("later", end + pause, end + pause + length));
+        }
+        let after = Coverage::of(&profile, &rule);
+        for part in Part::ALL {
+            let [was, is] = [&before, &after].map(|coverage| coverage.unsettled(&[part]).is_empty());
+            prop_assert!(!was || is, "{part:?}: {before:?} {after:?}");
+        }
+        prop_assert!(after.observed >= before.observed && after.quiet >= before.quiet);
+    }
+
+    #[test]
+    fn a_novelty_unsettles(mut profile in profiles(), kind in 0usize..11, quiet_min in 1u64..20_000) {
+        let rule = Rule { quiet_min, has_health_check: false };
+        let kind = Kind::ALL[kind];
+        let new = entry(kind, "/new/x", end(&profile));
+        profile.entries.push(new);
+        let coverage = Coverage::of(&profile, &rule);
+        prop_assert!(!coverage.unsettled(&[Part::of(kind)]).is_empty());
+        prop_assert!(!coverage.is_settled());
+    }
+}

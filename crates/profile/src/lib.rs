@@ -1,0 +1,17 @@
+//! From what a container was seen to do: how well it is known, and the least that it needs.
+//!
+//! Pure: profiles come from the store, what follows from them are values and texts. Nothing here is carried out.
+
+pub mod calls;
+pub mod capabilities;
+pub mod coverage;
+pub mod fragment;
+pub mod least;
+pub mod packages;
+pub mod seccomp;
+pub mod texts;
+pub mod today;
+pub mod writable;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,302 @@
+//! Which packages of an image run: from files that were used to the packages that own them.
+//!
+//! Promises that no package is called "present only" while a file of it was seen in use, or while something could have been
+//! missed, or while it is not known which files it has. Reading a file counts as loading it: code that is read by an
+//! interpreter is data to the kernel.
+
+use std::collections::{BTreeMap, HashMap};
+
+use haechi_core::inventory::{Package, PackageKind};
+use haechi_core::profile::{Entry, Kind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What was seen of a package.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// A program or script of it was executed.
+    Executed,
+    /// A file of it was mapped as code or read.
+    Loaded,
+    /// Nothing of it was used, though everything that is used was seen for long enough.
+    Present,
+    /// Nothing of it was seen in use, which means nothing: it was not watched well enough, or its files are not known.
+    Unknown,
+}
+
+/// A package, and what was seen of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PackageUse {
+    /// Kind of the package.
+    pub kind: PackageKind,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its package URL; empty if it has none.
+    pub purl: String,
+    /// The layer that brought it.
+    pub layer: Option<u32>,
+    /// What was seen.
+    pub state: State,
+    /// A file of it that was used; empty if none was.
+    pub file: String,
+    /// Path of the program that used it; empty if unknown.
+    pub by: String,
+}
+
+/// The packages of an image by what was seen of them, in the order of the inventory. `is_settled` says whether programs and
+/// files are known well enough for "present only".
+pub fn of<'p>(
+    packages: impl IntoIterator<Item = &'p Package>,
+    entries: &[Entry],
+    is_settled: bool,
+) -> Vec<PackageUse> {
+    let used = Used::of(entries);
+    packages
+        .into_iter()
+        .map(|package| {
+            let found = used.of_package(package);
+            let knows_files = !package.files.is_empty() || !package.kind.is_distribution();
+            let state = match &found {
+                Some((State::Executed, _)) => State::Executed,
+                Some(_) => State::Loaded,
+                None if is_settled && knows_files && !package.declared_only => State::Present,
+                None => State::Unknown,
+            };
+            let entry = found.map(|(_, entry)| entry);
+            PackageUse {
+                kind: package.kind,
+                name: package.name.clone(),
+                version: package.version.clone(),
+                purl: package.purl.clone(),
+                layer: package.layer,
+                state,
+                file: entry.map(|entry| entry.value.clone()).unwrap_or_default(),
+                by: entry.map(|entry| entry.program.clone()).unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+/// Files that were used, by their path as [`merged`] has it.
+struct Used<'a> {
+    by_path: HashMap<String, (State, &'a Entry)>,
+    /// In order, for folders.
+    sorted: BTreeMap<String, (State, &'a Entry)>,
+    /// What a program was started by: the kernel maps it, and no call tells.
+    started: Option<&'a Entry>,
+}
+
+impl<'a> Used<'a> {
+    fn of(entries: &'a [Entry]) -> Self {
+        let mut by_path: HashMap<String, (State, &Entry)> = HashMap::new();
+        let mut started = None;
+        for entry in entries {
+            let state = match entry.kind {
+                Kind::Executed => State::Executed,
+                Kind::Mapped | Kind::Read => State::Loaded,
+                _ => continue,
+            };
+            if state == State::Executed {
+                started = Some(entry);
+            }
+            let path = merged(&entry.value).to_owned();
+            let source = source_of(&path);
+            for path in std::iter::once(path).chain(source) {
+                let known = by_path.entry(path).or_insert((state, entry));
+                // The order of states is that of how much they say.
+                if state < known.0 {
+                    *known = (state, entry);
+                }
+            }
+        }
+        let sorted = by_path.iter().map(|(path, used)| (path.clone(), *used)).collect();
+        Self { by_path, sorted, started }
+    }
+
+    /// The file of a package whose use says most.
+    fn of_package(&self, package: &Package) -> Option<(State, &'a Entry)> {
+        let mut best: Option<(State, &Entry)> = None;
+        let mut take = |found: Option<(State, &'a Entry)>| {
+            if let Some(found) = found
+                && best.is_none_or(|best| found.0 < best.0)
+            {
+                best = Some(found);
+            }
+        };
+        for file in &package.files {
+            take(self.by_path.get(merged(file)).copied());
+            if is_loader(file) {
+                take(self.started.map(|entry| (State::Loaded, entry)));
+            }
+        }
+        if !package.kind.is_distribution() {
+            // A program or an archive is its package; of others it is the file that describes them.
+            let own = package.path.split("!/").next().unwrap_or_default();
+            take(self.by_path.get(merged(own)).copied());
+            for folder in folders(package) {
+                take(self.in_folder(&folder, package.kind));
+            }
+        }
+        best
+    }
+
+    fn in_folder(&self, folder: &str, kind: PackageKind) -> Option<(State, &'a Entry)> {
+        let begins = format!("{}/", merged(folder).trim_end_matches('/'));
+        let inside =
+            self.sorted.range(begins.clone()..).take_while(|(path, _)| path.starts_with(&begins));
+        inside
+            // A package inside has files of its own.
+            .filter(|(path, _)| {
+                let rest = path.get(begins.len()..).unwrap_or_default();
+                kind != PackageKind::Npm || !rest.contains("node_modules/")
+            })
+            .map(|(_, used)| *used)
+            .min_by_key(|(state, _)| *state)
+    }
+}
+
+/// Folders that are a package's own, where its list of files is not kept.
+fn folders(package: &Package) -> Vec<String> {
+    let path = package.path.split("!/").next().unwrap_or_default();
+    let parent = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    match package.kind {
+        // node_modules/NAME/package.json
+        PackageKind::Npm if path.ends_with("/package.json") => parent(path).into_iter().collect(),
+        // specifications/NAME-VERSION.gemspec describes gems/NAME-VERSION/.
+        PackageKind::Gem => {
+            let Some((before, file)) = path.rsplit_once("/specifications/") else {
+                return Vec::new();
+            };
+            let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".gemspec");
+            vec![format!("{before}/gems/{name}")]
+        }
+        // Without a list of files: the folder of the package's name beside its description.
+        PackageKind::Pypi if package.files.is_empty() => {
+            let beside = parent(path).and_then(|info| parent(&info));
+            let module = package.name.replace('-', "_");
+            beside.map(|folder| format!("{folder}/{module}")).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The source of a compiled Python module: `a/__pycache__/b.cpython-311.pyc` is `a/b.py`.
+fn source_of(path: &str) -> Option<String> {
+    let (folder, file) = path.rsplit_once("/__pycache__/")?;
+    let module = file.strip_suffix(".pyc")?.split('.').next()?;
+    Some(format!("{folder}/{module}.py"))
+}
+
+/// Whether a file is what the kernel starts programs with (ld.so(8)).
+fn is_loader(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name == "ld.so" || name.starts_with("ld-") && name.contains(".so") || name.starts_with("ld.so.")
+}
+
+/// A path without its first `/`, and without `usr/` where distributions have merged the folders below it with those of
+/// the root: package databases still name either.
+pub fn merged(path: &str) -> &str {
+    let path = path.trim_start_matches('/');
+    match path.strip_prefix("usr/") {
+        Some(rest)
+            if ["bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/"]
+                .iter()
+                .any(|folder| rest.starts_with(folder)) =>
+        {
+            rest
+        }
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn entry(kind: Kind, value: &str) -> Entry {
+        Entry {
+            kind,
+            value: value.into(),
+            first_at: Timestamp::UNIX_EPOCH,
+            container: "c".into(),
+            origin: "image".into(),
+            program: "/usr/bin/python3.11".into(),
+        }
+    }
+
+    fn package(kind: &str, name: &str, path: &str, files: &[&str]) -> Package {
+        let json = serde_json::json!({
+            "kind": kind, "name": name, "version": "1", "purl": "", "path": path, "files": files,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn what_was_used_is_never_called_present_only() {
+        let packages = [
+            package("deb", "coreutils", "var/lib/dpkg/status", &["bin/ls", "bin/cat"]),
+            package(
+                "deb",
+                "libssl3",
+                "var/lib/dpkg/status",
+                &["usr/lib/x86_64-linux-gnu/libssl.so.3"],
+            ),
+            package("deb", "perl", "var/lib/dpkg/status", &["usr/bin/perl"]),
+            package("deb", "unlisted", "var/lib/dpkg/status", &[]),
+            package("apk", "musl", "lib/apk/db/installed", &["lib/ld-musl-x86_64.so.1"]),
+            package("pypi", "flask", "srv/flask-1.dist-info/METADATA", &["srv/flask/app.py"]),
+            package("pypi", "jinja2", "srv/jinja2-1.dist-info/METADATA", &["srv/jinja2/a.py"]),
+            package("npm", "outer", "app/node_modules/outer/package.json", &[]),
+            package("npm", "inner", "app/node_modules/outer/node_modules/inner/package.json", &[]),
+            package("gem", "rack", "var/gems/specifications/rack-1.gemspec", &[]),
+            package("maven", "g:a", "app/a.jar!/BOOT-INF/lib/b.jar", &[]),
+            package("golang", "stdlib", "usr/local/bin/tool", &[]),
+        ];
+        let entries = [
+            entry(Kind::Executed, "/usr/bin/ls"),
+            entry(Kind::Mapped, "/lib/x86_64-linux-gnu/libssl.so.3"),
+            entry(Kind::Read, "/srv/flask/__pycache__/app.cpython-311.pyc"),
+            entry(Kind::Read, "/app/node_modules/outer/node_modules/inner/index.js"),
+            entry(Kind::Read, "/var/gems/gems/rack-1/lib/rack.rb"),
+            entry(Kind::Read, "/app/a.jar"),
+            entry(Kind::Executed, "/usr/local/bin/tool"),
+            entry(Kind::Written, "/usr/bin/perl"),
+        ];
+        let states = |is_settled| {
+            let found = of(&packages, &entries, is_settled);
+            found.into_iter().map(|one| (one.name, one.state)).collect::<Vec<_>>()
+        };
+        let expected = [
+            ("coreutils", State::Executed),
+            ("libssl3", State::Loaded),
+            ("perl", State::Present),
+            ("unlisted", State::Unknown),
+            ("musl", State::Loaded),
+            ("flask", State::Loaded),
+            ("jinja2", State::Present),
+            ("outer", State::Present),
+            ("inner", State::Loaded),
+            ("rack", State::Loaded),
+            ("g:a", State::Loaded),
+            ("stdlib", State::Executed),
+        ];
+        assert_eq!(states(true), expected.map(|(name, state)| (name.to_owned(), state)));
+        // Not long enough: nothing is present only.
+        assert!(states(false).iter().all(|(_, state)| *state != State::Present));
+        let before: Vec<_> = expected.iter().filter(|(_, s)| *s <= State::Loaded).collect();
+        assert_eq!(states(false).iter().filter(|(_, s)| *s <= State::Loaded).count(), before.len());
+    }
+
+    #[test]
+    fn merged_folders_are_the_same_folders() {
+        assert_eq!(merged("/usr/lib/x.so"), merged("lib/x.so"));
+        assert_ne!(merged("/usr/share/x"), merged("share/x"));
+    }
+}

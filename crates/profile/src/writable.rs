@@ -1,0 +1,242 @@
+//! Which folders must stay writable if the root file system is read-only.
+//!
+//! Promises that no folder is named whose files of the image are used: a tmpfs over it would hide them.
+
+use std::collections::BTreeSet;
+
+use haechi_core::profile::{Kind, Profile};
+use haechi_core::text::visible;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Folders that are writable in every container, or that are none on a disk.
+const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
+/// So many folders beside each other are taken as the one above them.
+const BESIDE: usize = 3;
+/// What people keep: what is written there is often meant to outlive the container.
+const KEPT: [&str; 7] = ["/var/lib", "/srv", "/home", "/root", "/data", "/opt", "/app"];
+
+/// A folder in memory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Tmpfs {
+    /// Where.
+    pub path: String,
+    /// Whether programs that are written there are executed.
+    pub executes: bool,
+    /// Whether that looks like data that is meant to be kept.
+    pub may_be_kept: bool,
+}
+
+/// Why a folder that is written cannot be one in memory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum Blocked {
+    /// Files of the image lie there that are used: they would be hidden.
+    Hides {
+        /// The folder.
+        path: String,
+        /// One of the files.
+        file: String,
+    },
+    /// It is the root itself.
+    Root {
+        /// A file that is written there.
+        file: String,
+    },
+    /// Its name cannot be given to an engine.
+    Name {
+        /// The file.
+        file: String,
+    },
+}
+
+/// What is written outside of mounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Writable {
+    /// Folders that can be in memory.
+    pub tmpfs: Vec<Tmpfs>,
+    /// What stands against a read-only root.
+    pub blocked: BTreeSet<Blocked>,
+}
+
+/// What a container has to write, if these are its mounts.
+pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
+    let mut found = Writable::default();
+    let mut folders = BTreeSet::new();
+    let is_elsewhere = |path: &str| {
+        OWN.iter().copied().chain(mounts.iter().map(String::as_str)).any(|top| is_below(path, top))
+    };
+    let of = |kinds: &'static [Kind]| profile.entries.iter().filter(|e| kinds.contains(&e.kind));
+    for entry in of(&[Kind::Written]) {
+        let path = entry.value.as_str();
+        if ["mounted", "memory"].contains(&entry.origin.as_str()) || is_elsewhere(path) {
+            continue;
+        }
+        match path.rsplit_once('/') {
+            Some(("", _)) => found.blocked.insert(Blocked::Root { file: path.to_owned() }),
+            Some((folder, _)) if is_plain(folder) => folders.insert(folder.to_owned()),
+            _ => found.blocked.insert(Blocked::Name { file: path.to_owned() }),
+        };
+    }
+    // What is not known to have been written is of the image.
+    let image: BTreeSet<&str> = of(&[Kind::Executed, Kind::Mapped, Kind::Read, Kind::Written])
+        .filter(|entry| match entry.kind {
+            Kind::Written => entry.origin == "image",
+            _ => ["image", ""].contains(&entry.origin.as_str()),
+        })
+        .map(|entry| entry.value.as_str())
+        .collect();
+    let hidden = |folder: &str| -> Option<String> {
+        let begin = format!("{folder}/");
+        let file = image.range(begin.as_str()..).next().filter(|file| file.starts_with(&begin));
+        file.map(|file| (*file).to_owned())
+    };
+    for path in grouped(folders, |folder| hidden(folder).is_none()) {
+        match hidden(&path) {
+            Some(file) => {
+                found.blocked.insert(Blocked::Hides { path, file });
+            }
+            None => found.tmpfs.push(Tmpfs {
+                executes: of(&[Kind::Executed, Kind::Mapped]).any(|e| is_below(&e.value, &path)),
+                may_be_kept: KEPT.iter().any(|top| is_below(&path, top)),
+                path,
+            }),
+        }
+    }
+    found
+}
+
+/// Without folders that lie in others, and with the one above where many lie beside each other.
+fn grouped(mut folders: BTreeSet<String>, can_be: impl Fn(&str) -> bool) -> Vec<String> {
+    loop {
+        let mut outer: Vec<String> = Vec::new();
+        // Sorted by their parts, a folder comes directly before what lies in it.
+        let mut sorted: Vec<&String> = folders.iter().collect();
+        sorted.sort_by(|one, other| one.split('/').cmp(other.split('/')));
+        for folder in sorted {
+            if !outer.last().is_some_and(|last| is_below(folder, last)) {
+                outer.push(folder.clone());
+            }
+        }
+        let above = |folder: &String| folder.rsplit_once('/').map(|(above, _)| above.to_owned());
+        let crowded = outer.iter().filter_map(above).find(|above| {
+            let beside = outer.iter().filter(|folder| is_below(folder, above)).count();
+            // `/var` and its like are never taken as a whole.
+            beside >= BESIDE && above.matches('/').count() >= 2 && can_be(above)
+        });
+        match crowded {
+            Some(above) => folders = outer.into_iter().chain([above]).collect(),
+            None => return outer,
+        }
+    }
+}
+
+/// Whether a path is a folder or lies in it.
+pub(crate) fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder.trim_end_matches('/'))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether engines take it as a path: it is absolute, goes straight down, and has no character that ends it.
+fn is_plain(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.contains([',', ':', '\\', '$'])
+        && path.split('/').skip(1).all(|part| !["", ".", ".."].contains(&part))
+        && visible(path) == path
+}
+
+#[cfg(test)]
+mod tests {
+    use haechi_core::profile::Entry;
+
+    use super::*;
+    use crate::testing::{entry, profile};
+
+    fn of(entries: &[(Kind, &str, &str)], mounts: &[&str]) -> Writable {
+        let mut profile = profile(&[]);
+        profile.entries = entries
+            .iter()
+            .map(|(kind, path, origin)| Entry { origin: (*origin).into(), ..entry(*kind, path, 0) })
+            .collect();
+        let mounts: Vec<String> = mounts.iter().map(|path| (*path).to_owned()).collect();
+        find(&profile, &mounts)
+    }
+
+    fn written(paths: &[&'static str]) -> Vec<(Kind, &'static str, &'static str)> {
+        paths.iter().map(|path| (Kind::Written, *path, "changed")).collect()
+    }
+
+    fn paths(found: &Writable) -> Vec<&str> {
+        found.tmpfs.iter().map(|tmpfs| tmpfs.path.as_str()).collect()
+    }
+
+    #[test]
+    fn folders_are_the_outermost_that_are_written() {
+        let found = of(
+            &written(&[
+                "/run/nginx.pid",
+                "/var/cache/nginx/a/1",
+                "/var/cache/nginx/b/1",
+                "/var/cache/nginx/c/1",
+                "/tmp/x/y/z",
+                "/tmp/x",
+                "/proc/self/oom_score_adj",
+                "/dev/null",
+                "/sys/x",
+                "/data/db/1",
+                "/processes/1",
+                "/run-2/x",
+            ]),
+            &["/data"],
+        );
+        assert_eq!(paths(&found), ["/processes", "/run", "/run-2", "/tmp", "/var/cache/nginx"]);
+        assert!(found.blocked.is_empty(), "{found:?}");
+        // Two beside each other stay two, and nothing is ever taken as large as /var.
+        let found =
+            of(&written(&["/var/a/1", "/var/b/1", "/var/c/1", "/srv/x/a/1", "/srv/x/b/1"]), &[]);
+        assert_eq!(paths(&found), ["/srv/x/a", "/srv/x/b", "/var/a", "/var/b", "/var/c"]);
+        assert!(found.tmpfs[0].may_be_kept && !found.tmpfs[2].may_be_kept);
+        assert_eq!(paths(&of(&[(Kind::Written, "/x/y", "mounted")], &[])), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_hides_what_the_image_brought() {
+        let read = (Kind::Read, "/etc/app/conf", "image");
+        let found = of(&[(Kind::Written, "/etc/app/state", "changed"), read], &[]);
+        assert_eq!(paths(&found), [""; 0]);
+        let blocked = Blocked::Hides { path: "/etc/app".into(), file: "/etc/app/conf".into() };
+        assert_eq!(found.blocked, [blocked].into());
+        // Nor is a folder taken as a whole if that would.
+        let mut entries = written(&["/etc/app/a/1", "/etc/app/b/1", "/etc/app/c/1"]);
+        entries.push(read);
+        assert_eq!(paths(&of(&entries, &[])), ["/etc/app/a", "/etc/app/b", "/etc/app/c"]);
+        // What was written there first may be read and executed there.
+        let found = of(
+            &[(Kind::Written, "/tmp/run", "changed"), (Kind::Executed, "/tmp/run", "changed")],
+            &[],
+        );
+        assert!(found.tmpfs[0].executes && found.blocked.is_empty());
+        // A file of the image that is written is one of the image.
+        assert!(!of(&[(Kind::Written, "/etc/passwd", "image")], &[]).blocked.is_empty());
+    }
+
+    #[test]
+    fn odd_names_are_refused_and_not_given_on() {
+        for odd in [
+            "/a\nb/x",
+            "/a,exec/x",
+            "/a:b/x",
+            "/../x/y",
+            "/a/./b",
+            "x/y",
+            "",
+            "/a\u{202e}/x",
+            "/$HOME/x",
+        ] {
+            let found = of(&[(Kind::Written, odd, "")], &[]);
+            assert!(found.tmpfs.is_empty() && found.blocked.len() == 1, "{odd:?}: {found:?}");
+        }
+        let root = of(&written(&["/file"]), &[]);
+        assert_eq!(root.blocked, [Blocked::Root { file: "/file".into() }].into());
+    }
+}

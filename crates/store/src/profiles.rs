@@ -1,0 +1,172 @@
+//! What containers of a workload were seen to do.
+//!
+//! What was seen once stays: an entry is kept as it was seen first, a run as it was told last. Nothing is concluded here.
+
+use haechi_core::profile::{Entry, Kind, PROFILE_SCHEMA, Profile, Run, Workload};
+use sqlx::{QueryBuilder, Row};
+
+use crate::Store;
+use crate::error::StoreError;
+use crate::page::{body, moment, nanoseconds};
+
+/// Rows written by one statement: 7 values each, and SQLite takes at most 32,766 values.
+const ROWS_AT_ONCE: usize = 1000;
+
+/// A profile's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProfileId(pub i64);
+
+/// What was learned of one workload since it was told last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learned {
+    /// What ran.
+    pub workload: Workload,
+    /// The image as it was named.
+    pub image_name: String,
+    /// The stretch in which it was learned; replaces one of the same container and beginning.
+    pub run: Run,
+    /// What is new.
+    pub entries: Vec<Entry>,
+}
+
+impl Store {
+    /// Keeps what was learned.
+    ///
+    /// # Errors
+    /// It could not be written: then nothing of it was.
+    pub async fn learn(&self, learned: &[Learned]) -> Result<(), StoreError> {
+        if learned.is_empty() {
+            return Ok(());
+        }
+        let doing = "keeping profiles";
+        let failed = self.failed(doing);
+        let mut writing = self.begin(doing).await?;
+        for one in learned {
+            let id: i64 = sqlx::query_scalar(
+                "INSERT INTO profile (image, command, image_name) VALUES (?, ?, ?)
+                 ON CONFLICT (image, command) DO UPDATE SET image_name = excluded.image_name
+                 RETURNING id",
+            )
+            .bind(&one.workload.image)
+            .bind(body(&one.workload.command)?)
+            .bind(&one.image_name)
+            .fetch_one(&mut *writing.all)
+            .await
+            .map_err(failed)?;
+            let run = &one.run;
+            sqlx::query(
+                "INSERT INTO profile_run (profile, container, since, until, name, body)
+                 VALUES (?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (profile, container, since)
+                 DO UPDATE SET until = excluded.until, name = excluded.name, body = excluded.body",
+            )
+            .bind(id)
+            .bind(&run.container)
+            .bind(nanoseconds(run.since))
+            .bind(nanoseconds(run.until))
+            .bind(&run.name)
+            .bind(body(run)?)
+            .execute(&mut *writing.all)
+            .await
+            .map_err(failed)?;
+            for rows in one.entries.chunks(ROWS_AT_ONCE) {
+                let mut insert = QueryBuilder::new(
+                    "INSERT OR IGNORE INTO profile_entry
+                     (profile, kind, value, first_at, container, origin, program) ",
+                );
+                insert.push_values(rows, |mut values, entry| {
+                    values
+                        .push_bind(id)
+                        .push_bind(entry.kind.name())
+                        .push_bind(&entry.value)
+                        .push_bind(nanoseconds(entry.first_at))
+                        .push_bind(&entry.container)
+                        .push_bind(&entry.origin)
+                        .push_bind(&entry.program);
+                });
+                insert.build().execute(&mut *writing.all).await.map_err(failed)?;
+            }
+        }
+        writing.commit().await.map_err(failed)
+    }
+
+    /// All profiles with their runs, without their entries.
+    ///
+    /// # Errors
+    /// The database cannot be read or is damaged.
+    pub async fn workloads(&self) -> Result<Vec<(ProfileId, Profile)>, StoreError> {
+        let failed = self.failed("reading profiles");
+        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM profile ORDER BY id")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed)?;
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.profile_head(id).await?.map(|profile| (ProfileId(id), profile)));
+        }
+        Ok(found)
+    }
+
+    /// A profile; none of this number is an empty one.
+    ///
+    /// # Errors
+    /// The database cannot be read or is damaged.
+    pub async fn profile(&self, id: ProfileId) -> Result<Profile, StoreError> {
+        let failed = self.failed("reading a profile");
+        let Some(mut profile) = self.profile_head(id.0).await? else {
+            return Ok(Profile { schema: PROFILE_SCHEMA.into(), ..Profile::default() });
+        };
+        let rows = sqlx::query(
+            "SELECT kind, value, first_at, container, origin, program FROM profile_entry
+             WHERE profile = ?",
+        )
+        .bind(id.0)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        for row in rows {
+            // A kind of a newer Haechi says nothing to this one.
+            let Some(kind) = Kind::named(row.try_get("kind").map_err(failed)?) else { continue };
+            profile.entries.push(Entry {
+                kind,
+                value: row.try_get("value").map_err(failed)?,
+                first_at: moment(row.try_get("first_at").map_err(failed)?),
+                container: row.try_get("container").map_err(failed)?,
+                origin: row.try_get("origin").map_err(failed)?,
+                program: row.try_get("program").map_err(failed)?,
+            });
+        }
+        profile.entries.sort();
+        Ok(profile)
+    }
+
+    async fn profile_head(&self, id: i64) -> Result<Option<Profile>, StoreError> {
+        let failed = self.failed("reading a profile");
+        let head = sqlx::query("SELECT image, command, image_name FROM profile WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed)?;
+        let Some(head) = head else { return Ok(None) };
+        let command: String = head.try_get("command").map_err(failed)?;
+        let bodies: Vec<String> = sqlx::query_scalar(
+            "SELECT body FROM profile_run WHERE profile = ? ORDER BY since, container",
+        )
+        .bind(id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        let damaged = |error: serde_json::Error| self.damaged(format!("a profile: {error}"));
+        let runs = bodies.iter().map(|body| serde_json::from_str::<Run>(body).map_err(damaged));
+        Ok(Some(Profile {
+            schema: PROFILE_SCHEMA.into(),
+            workload: Workload {
+                image: head.try_get("image").map_err(failed)?,
+                command: serde_json::from_str(&command).map_err(damaged)?,
+            },
+            image_name: head.try_get("image_name").map_err(failed)?,
+            runs: runs.collect::<Result<_, _>>()?,
+            entries: Vec::new(),
+        }))
+    }
+}
