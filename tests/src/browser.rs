@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fantoccini::wd::PrintConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -131,10 +132,19 @@ impl Browser {
 
     /// Keeps a picture of the page in the folder of the build.
     pub async fn picture(&self, name: &str) {
-        let folder = target().join("dashboard");
-        std::fs::create_dir_all(&folder).expect("a folder");
         let png = self.client.screenshot().await.expect("a picture");
-        std::fs::write(folder.join(format!("{name}.png")), png).expect("a file");
+        std::fs::write(folder().join(format!("{name}.png")), png).expect("a file");
+    }
+
+    /// Prints the page as its own style says, keeps that in the folder of the build, and counts its sheets.
+    pub async fn print(&self, name: &str) -> usize {
+        let paper = PrintConfiguration::builder().background(true).build().expect("a paper");
+        let pdf = self.client.print(paper).await.expect("a page that can be printed");
+        assert!(pdf.starts_with(b"%PDF-"), "{name} is no PDF: {} bytes", pdf.len());
+        std::fs::write(folder().join(format!("{name}.pdf")), &pdf).expect("a file");
+        // Each sheet is an object of its own, and their list is another one.
+        let objects = |kind: &str| String::from_utf8_lossy(&pdf).matches(kind).count();
+        objects("/Type /Page") - objects("/Type /Pages")
     }
 
     /// What the page lacks: broken rules that are serious or critical, in words.
@@ -147,6 +157,13 @@ impl Browser {
         let serious = |one: &&Value| matches!(one["impact"].as_str(), Some("serious" | "critical"));
         found.iter().filter(serious).map(Value::to_string).collect()
     }
+}
+
+/// Where pictures and prints are kept.
+fn folder() -> PathBuf {
+    let folder = target().join("dashboard");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
 }
 
 /// The script of axe-core.

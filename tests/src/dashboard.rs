@@ -16,7 +16,7 @@ pub struct Dashboard {
     running: Option<Running>,
     /// `https://127.0.0.1:PORT`.
     pub address: String,
-    /// The first password, as it was told; empty if there were accounts already.
+    /// The first password, as its file tells it; empty if there were accounts already.
     pub first: String,
     data: Option<PathBuf>,
 }
@@ -33,21 +33,19 @@ impl Dashboard {
     /// Starts one with these options, on a port that is free, and waits until it says where it is.
     pub fn begin(policy: &str, options: &[&str]) -> Self {
         let all = [&["serve", "--listen", "127.0.0.1:0"][..], options].concat();
-        Self::of(Haechi::new(&all).policy(policy))
+        Self::of(Haechi::new(&all).policy(policy), None)
     }
 
     /// The same, with its data in this folder.
     pub fn begin_in(data: &Path, policy: &str, options: &[&str]) -> Self {
         let all = [&["serve", "--listen", "127.0.0.1:0"][..], options].concat();
-        let mut dashboard = Self::of(Haechi::new(&all).policy(policy).data(data));
-        dashboard.data = Some(data.to_owned());
-        dashboard
+        Self::of(Haechi::new(&all).policy(policy).data(data), Some(data.to_owned()))
     }
 
-    fn of(mut haechi: Haechi) -> Self {
+    fn of(mut haechi: Haechi, data: Option<PathBuf>) -> Self {
         let running = haechi.begin();
         let (address, first) = (String::new(), String::new());
-        let mut dashboard = Self { haechi, running: Some(running), address, first, data: None };
+        let mut dashboard = Self { haechi, running: Some(running), address, first, data };
         until("the dashboard says where it is", || dashboard.said().contains("Fingerprint"));
         let said = dashboard.said();
         let after = |mark: &str, end: char| {
@@ -55,10 +53,10 @@ impl Dashboard {
             rest.split(end).next().unwrap_or_default().trim().to_owned()
         };
         dashboard.address = format!("https://{}", after("https://", '\n'));
-        // Only the first start makes an account.
-        if said.contains("password `") {
-            dashboard.first = after("password `", '`');
-        }
+        // Only the first start makes an account; nobody sits at a terminal.
+        let first = fs::read_to_string(dashboard.data().join("first-password"));
+        dashboard.first = first.unwrap_or_default().trim().to_owned();
+        assert!(dashboard.first.is_empty() || !said.contains(&dashboard.first), "{said}");
         dashboard
     }
 

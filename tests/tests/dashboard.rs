@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use fantoccini::Locator;
 use haechi_tests::{Browser, Dashboard, Gone, Image, Layer, PASSWORD, PATIENCE, docker, until};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 const TAG: &str = "haechi-test-dashboard/app:1";
 const WEB: &str = "haechi-test-dashboard-web";
@@ -176,6 +178,14 @@ async fn people_see_what_is_at_risk_and_do_something_about_it() {
                 lacks.extend(found.iter().map(|one| format!("{name} {lang} {theme}: {one}")));
             }
         }
+        // The report on paper, which is light whatever the screen is.
+        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let yesterday = today.yesterday().unwrap();
+        let period = format!("benchmark=cis-docker-1.13.0&from={yesterday}&to={today}");
+        go(&browser, &dashboard, &format!("/report?{period}")).await;
+        browser.wait(".paper .cover").await;
+        let sheets = browser.print(&format!("report-{lang}")).await;
+        assert!(sheets > 1, "{sheets} sheets");
     }
     assert!(lacks.is_empty(), "{} things are in the way:\n{}", lacks.len(), lacks.join("\n"));
 

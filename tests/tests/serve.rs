@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -46,6 +47,22 @@ fn jobs(client: &Client<'_>) -> Vec<Value> {
 fn audit_is_whole(data: &Path) {
     let done = Haechi::new(&["audit", "verify"]).data(data).run();
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn the_first_password_is_in_no_log_and_its_file_goes_when_it_is_changed() {
+    let data = tempfile::tempdir().unwrap();
+    let dashboard = Dashboard::begin_in(data.path(), "", &QUIET);
+    let file = data.path().join("first-password");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert!(dashboard.first.len() >= 12 && !dashboard.said().contains(&dashboard.first));
+    assert!(dashboard.said().contains(&file.display().to_string()), "{}", dashboard.said());
+    Client::admin(&dashboard);
+    assert!(!file.exists(), "it is not the password any more");
+    dashboard.end();
+    let again = Dashboard::begin_in(data.path(), "", &QUIET);
+    assert!(again.first.is_empty() && !again.said().contains("first-password"), "{}", again.said());
+    again.end();
 }
 
 #[test]

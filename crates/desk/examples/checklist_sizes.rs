@@ -4,21 +4,19 @@
 //! is `cargo xtask bench`'s.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
-use std::path::{Path, PathBuf};
+mod asked;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use asked::{BENCHMARK, Line, millis};
 use haechi_checks::Content;
 use haechi_core::Snapshot;
 use haechi_core::policy::{Exception, Loaded};
-use haechi_desk::{Accounts, Desk, Setup, talk};
-use haechi_protocol::{Answered, Asked, Credential, frame, routes};
 use haechi_store::Store;
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
-
-const BENCHMARK: &str = "cis-docker-1.13.0";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -45,20 +43,8 @@ async fn main() -> anyhow::Result<()> {
     for (number, _) in store.exceptions().await? {
         store.remove_exception(number).await?; // of the last time
     }
-    let accounts = Accounts::open(store.clone(), &dir).await?;
-    let first = accounts.first().await.map_err(|why| anyhow!("{why}"))?;
     let kept = store.clone();
-    let desk = Desk::new(setup(store, content, &dir), accounts);
-    let (here, there) = UnixStream::pair()?;
-    let talking = tokio::spawn(talk(desk, there));
-    let mut line = Line { stream: here, credential: Credential::None };
-    let password = "a long enough one";
-    let old = first.as_deref().unwrap_or(password);
-    let login = json!({"name": "admin", "password": old});
-    line.log_in(line_of("Login", login)?).await?;
-    if let Some(old) = &first {
-        line.ask("ChangePassword", json!({"old": old, "new": password})).await?;
-    }
+    let mut line = Line::open(store, content, &dir).await?;
     let item = json!({"benchmark": BENCHMARK, "item": "5.10", "limit": 500});
     let ends = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().tomorrow()?;
     let exception = |check: &str, subject: &str| json!({"check": check, "subject": subject, "reason": "measured", "expires": ends});
@@ -109,73 +95,7 @@ async fn main() -> anyhow::Result<()> {
         )
         .await?;
     }
-    drop(line);
-    talking.await??;
-    Ok(())
-}
-
-fn millis(began: Instant) -> f64 {
-    began.elapsed().as_secs_f64() * 1000.0
-}
-
-fn setup(store: Store, content: Arc<Content>, dir: &Path) -> Setup {
-    Setup {
-        store,
-        content,
-        policy: Box::new(|| Ok(Loaded::defaults())),
-        policy_name: "defaults".into(),
-        benchmarks: vec![BENCHMARK.into()],
-        root: "/".into(),
-        endpoint: None,
-        program: ("haechi".into(), Vec::new()),
-        update: Vec::new(),
-        monitor: None,
-        watched: Vec::new(),
-        data_dir: dir.to_owned(),
-        certificate: String::new(),
-        interval_minutes: 0,
-    }
-}
-
-/// The web server's end.
-struct Line {
-    stream: UnixStream,
-    credential: Credential,
-}
-
-fn line_of(name: &str, question: Value) -> anyhow::Result<haechi_protocol::Ask> {
-    let route =
-        routes().into_iter().find(|route| route.name == name).context("no such question")?;
-    Ok((route.read)(question)?)
-}
-
-impl Line {
-    async fn send(&mut self, ask: haechi_protocol::Ask) -> anyhow::Result<Value> {
-        let asked =
-            Asked { id: 1, credential: self.credential.clone(), address: String::new(), ask };
-        frame::write(&mut self.stream, &asked, frame::QUESTION_MAX).await?;
-        let answered: Option<Answered> = frame::read(&mut self.stream, frame::ANSWER_MAX).await?;
-        answered.context("the desk hung up")?.answer.map_err(|why| anyhow!("{why}"))
-    }
-
-    async fn log_in(&mut self, login: haechi_protocol::Ask) -> anyhow::Result<()> {
-        let logged_in = self.send(login).await?;
-        let text = |pointer: &str| {
-            logged_in.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        self.credential = Credential::Session { secret: text("/secret"), csrf: text("/me/csrf") };
-        Ok(())
-    }
-
-    /// Asks, and prints how long it took.
-    async fn ask(&mut self, name: &str, question: Value) -> anyhow::Result<Value> {
-        let ask = line_of(name, question.clone())?;
-        let began = Instant::now();
-        let answer = self.send(ask).await?;
-        let bytes = answer.to_string().len();
-        println!("{:>9.1} ms  {name} {question}: {bytes} bytes", millis(began));
-        Ok(answer)
-    }
+    line.close().await
 }
 
 /// Containers as an engine tells them; some are set up well.

@@ -54,7 +54,7 @@ async fn main() {
                 policy: &policy.policy,
                 images: &[],
                 earlier: &[],
-                files: &HashMap::new(),
+                seen: &HashMap::new(),
             };
             let inventory = risk::inventory(&known).expect("containers and images");
             store.keep_inventory(number, &inventory, &[]).await.unwrap();

@@ -5,12 +5,15 @@
 //! inventory is only asked. Times are told, never judged: that is `cargo xtask bench`'s.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
+mod asked;
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use asked::{BENCHMARK, Line, millis};
 use haechi_checks::Content;
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Priority};
 use haechi_core::event::{Action, Event, Process};
@@ -19,15 +22,11 @@ use haechi_core::policy::Loaded;
 use haechi_core::verdict::{IMAGE_REPORT_SCHEMA, ImageReport, Safety, Verdict};
 use haechi_core::vulnerability::{Assessment, Epss, FixState, Rating, Score, Vulnerability};
 use haechi_core::{Policy, Snapshot};
-use haechi_desk::{Accounts, Desk, Setup, talk};
 use haechi_examine::risk::{self, Known};
-use haechi_protocol::{Answered, Asked, Credential, frame, routes};
 use haechi_store::Store;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
 
-const BENCHMARK: &str = "cis-docker-1.13.0";
 /// Alerts that are kept at once.
 const ALERTS_AT_ONCE: usize = 5000;
 
@@ -46,13 +45,7 @@ async fn main() -> anyhow::Result<()> {
         watch(&store, containers, alerts).await?;
     }
     println!("{:>9} MiB in the database", std::fs::metadata(store.file())?.len() >> 20);
-    let accounts = Accounts::open(store.clone(), &dir).await?;
-    let first = accounts.first().await.map_err(|why| anyhow!("{why}"))?;
-    let desk = Desk::new(setup(store, content, &dir), accounts);
-    let (here, there) = UnixStream::pair()?;
-    let talking = tokio::spawn(talk(desk, there));
-    let mut line = Line { stream: here, credential: Credential::None };
-    line.log_in(first.as_deref()).await?;
+    let mut line = Line::open(store, content, &dir).await?;
     for round in ["", " (again)"] {
         println!("{round}");
         line.ask("Overview", json!({})).await?;
@@ -71,9 +64,7 @@ async fn main() -> anyhow::Result<()> {
             line.ask("Search", json!({"text": text})).await?;
         }
     }
-    drop(line);
-    talking.await??;
-    Ok(())
+    line.close().await
 }
 
 async fn fill(
@@ -101,7 +92,7 @@ async fn fill(
             policy: &Policy::default(),
             images: &reports,
             earlier: &[],
-            files: &HashMap::new(),
+            seen: &HashMap::new(),
         });
         println!("{:>9.1} ms  ranking", millis(began));
         let began = Instant::now();
@@ -154,10 +145,6 @@ fn alert(container: usize, rule: usize, at: Timestamp) -> Alert {
             action: Action::Exit(0),
         },
     }
-}
-
-fn millis(began: Instant) -> f64 {
-    began.elapsed().as_secs_f64() * 1000.0
 }
 
 fn id(n: usize) -> String {
@@ -252,67 +239,5 @@ fn vulnerability(image: usize, n: usize) -> Vulnerability {
         published: "2024-01-01".into(),
         source: "osv/Debian".into(),
         rank: 30.0,
-    }
-}
-
-fn setup(store: Store, content: Arc<Content>, dir: &Path) -> Setup {
-    Setup {
-        store,
-        content,
-        policy: Box::new(|| Ok(Loaded::defaults())),
-        policy_name: "defaults".into(),
-        benchmarks: vec![BENCHMARK.into()],
-        root: dir.join("root"),
-        endpoint: None,
-        program: ("haechi".into(), Vec::new()),
-        update: Vec::new(),
-        monitor: None,
-        watched: Vec::new(),
-        data_dir: dir.to_owned(),
-        certificate: String::new(),
-        interval_minutes: 0,
-    }
-}
-
-/// The web server's end.
-struct Line {
-    stream: UnixStream,
-    credential: Credential,
-}
-
-impl Line {
-    async fn send(&mut self, name: &str, question: Value) -> anyhow::Result<Value> {
-        let route =
-            routes().into_iter().find(|route| route.name == name).context("no such question")?;
-        let ask = (route.read)(question)?;
-        let asked =
-            Asked { id: 1, credential: self.credential.clone(), address: String::new(), ask };
-        frame::write(&mut self.stream, &asked, frame::QUESTION_MAX).await?;
-        let answered: Option<Answered> = frame::read(&mut self.stream, frame::ANSWER_MAX).await?;
-        answered.context("the desk hung up")?.answer.map_err(|why| anyhow!("{why}"))
-    }
-
-    async fn log_in(&mut self, first: Option<&str>) -> anyhow::Result<()> {
-        let password = "a long enough one";
-        let login = json!({"name": "admin", "password": first.unwrap_or(password)});
-        let logged_in = self.send("Login", login).await?;
-        let text = |pointer: &str| {
-            logged_in.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        self.credential = Credential::Session { secret: text("/secret"), csrf: text("/me/csrf") };
-        if let Some(old) = first {
-            self.send("ChangePassword", json!({"old": old, "new": password})).await?;
-        }
-        Ok(())
-    }
-
-    /// Asks, and prints how long it took.
-    async fn ask(&mut self, name: &str, question: Value) -> anyhow::Result<Value> {
-        let began = Instant::now();
-        let answer = self.send(name, question.clone()).await?;
-        let took = millis(began);
-        let bytes = answer.to_string().len();
-        println!("{took:>9.1} ms  {name} {question}: {bytes} bytes");
-        Ok(answer)
     }
 }

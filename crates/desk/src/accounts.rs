@@ -10,6 +10,7 @@ mod admit;
 mod answers;
 mod audit;
 mod clock;
+mod first;
 mod keys;
 mod limits;
 mod login;

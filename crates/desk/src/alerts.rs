@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use haechi_core::alert::Priority;
 use haechi_protocol::{
-    ActionRow, ActivityRow, AlertPage, AlertRow, LIMIT_MAX, List, ListActions, ListActivity,
-    ListAlerts, MonitorState, News, NewsPage, Refusal, ShowAlert,
+    ActionRow, ActivityRow, AlertGroup, AlertPage, AlertRow, LIMIT_MAX, List, ListActions,
+    ListActivity, ListAlerts, MonitorState, News, NewsPage, Refusal, ShowAlert,
 };
-use haechi_store::{ActionFilter, ActionId, ActivityFilter, AlertFilter, AlertId, StoreError};
+use haechi_store::{
+    ActionFilter, ActionId, ActivityFilter, AlertFilter, AlertId, AlikeAlerts, StoreError,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::accounts::Caller;
@@ -16,8 +18,8 @@ use crate::{Desk, jobs, unavailable};
 
 /// How long a question for what is new waits for something: below what proxies wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(25);
-/// Alerts that the first page shows.
-const NEWEST: u32 = 8;
+/// Alerts that the first page shows, equal ones together.
+const URGENT: u32 = 8;
 
 /// Answers [`ListAlerts`].
 pub(crate) async fn list(
@@ -136,18 +138,26 @@ pub(crate) async fn news(
     Ok(page)
 }
 
-/// Alerts of the last day by priority.
-pub(crate) async fn last_day(desk: &Desk) -> Result<BTreeMap<Priority, u64>, Refusal> {
+/// A day ago.
+fn day_ago() -> Timestamp {
     let since = Timestamp::now().saturating_sub(SignedDuration::from_hours(24));
-    let since = since.unwrap_or(Timestamp::MIN);
-    desk.setup.store.alerts_by_priority(since).await.map_err(unavailable)
+    since.unwrap_or(Timestamp::MIN)
 }
 
-/// The newest alerts.
-pub(crate) async fn newest(desk: &Desk) -> Result<Vec<AlertRow>, Refusal> {
-    let filter = AlertFilter { limit: NEWEST, ..AlertFilter::default() };
-    let found = desk.setup.store.alerts(&filter).await.map_err(unavailable)?;
-    Ok(found.into_iter().map(|(id, alert)| AlertRow { number: id.0, alert }).collect())
+/// Alerts of the last day by priority.
+pub(crate) async fn last_day(desk: &Desk) -> Result<BTreeMap<Priority, u64>, Refusal> {
+    desk.setup.store.alerts_by_priority(day_ago()).await.map_err(unavailable)
+}
+
+/// The most urgent alerts of the last day.
+pub(crate) async fn urgent(desk: &Desk) -> Result<Vec<AlertGroup>, Refusal> {
+    let found = desk.setup.store.urgent_alerts(day_ago(), URGENT).await.map_err(unavailable)?;
+    let group = |alike: AlikeAlerts| AlertGroup {
+        row: AlertRow { number: alike.id.0, alert: alike.newest },
+        count: alike.count,
+        more: alike.more,
+    };
+    Ok(found.into_iter().map(group).collect())
 }
 
 /// Whether containers are watched, and what was lost since they are.

@@ -1,8 +1,10 @@
 //! Containers as the last verification saw them, and as they are now.
 //!
 //! Ranks and findings are those of the last verification; processes, connections and what is used are of the moment of
-//! asking. A container that the verification did not see is shown as that, before all others.
+//! asking. A container that the verification did not see is shown as that, before all others; of one that is gone, what is
+//! still on record.
 
+mod gone;
 mod newcomers;
 mod now;
 mod risks;
@@ -10,10 +12,10 @@ mod risks;
 use haechi_core::SubjectKind;
 use haechi_core::risk::{ContainerKept, RiskKept};
 use haechi_protocol::{
-    ActionRow, AlertRow, ContainerPage, ContainerRow, LIMIT_MAX, List, ListContainers, Refusal,
-    RiskLine, ShowContainer,
+    ContainerPage, ContainerRow, LIMIT_MAX, ListContainers, Ranked, Refusal, RiskLine,
+    ShowContainer,
 };
-use haechi_store::{ActionFilter, AlertFilter, ContainerFilter, InventoryRow, Place};
+use haechi_store::{ContainerFilter, InventoryRow, Place};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::accounts::Caller;
@@ -23,8 +25,6 @@ pub(crate) use newcomers::is_container_id;
 
 /// Characters of a text that is looked for.
 pub(crate) const TEXT_MAX: usize = 200;
-/// Alerts and actions of a container that its page shows.
-const NEWEST: u32 = 20;
 /// Alerts that are counted.
 const COUNTED: u32 = 1000;
 
@@ -75,9 +75,12 @@ pub(crate) fn next<T>(rows: &[T], limit: u32, place: impl Fn(&T) -> (f64, &str))
     })
 }
 
-/// Whether the newest verification saw these containers: one that could list none leaves those of an earlier one, which
-/// say nothing about now.
-async fn is_fresh(desk: &Desk, inventory: Option<&InventoryRow>) -> Result<bool, Refusal> {
+/// Whether the newest verification listed what this inventory has: one that could not leaves that of an earlier one, which
+/// says nothing about now.
+pub(crate) async fn is_fresh(
+    desk: &Desk,
+    inventory: Option<&InventoryRow>,
+) -> Result<bool, Refusal> {
     let Some(inventory) = inventory else { return Ok(true) };
     let benchmark = desk.setup.benchmarks.first().ok_or(Refusal::Missing)?;
     let latest = desk.setup.store.latest(&inventory.host, benchmark, None).await;
@@ -90,7 +93,7 @@ pub(crate) async fn list(
     desk: &Desk,
     _caller: &Caller,
     question: &ListContainers,
-) -> Result<List<ContainerRow>, Refusal> {
+) -> Result<Ranked<ContainerRow>, Refusal> {
     let limit = question.limit.clamp(1, LIMIT_MAX);
     let text = text(question.text.as_deref())?;
     let filter = ContainerFilter {
@@ -115,13 +118,18 @@ pub(crate) async fn list(
     let new = rows.len() as u64;
     rows.extend(kept.into_iter().map(row));
     count_alerts(desk, &mut rows).await?;
-    if !is_fresh(desk, inventory.as_ref()).await? {
+    let stale = !is_fresh(desk, inventory.as_ref()).await?;
+    if stale {
         rows.iter_mut().for_each(|row| row.verified = false);
     }
-    let everything = question.running.is_none() && filter.text.is_none() && filter.after.is_none();
-    let total = inventory.filter(|_| everything).and_then(|one| u64::try_from(one.containers).ok());
-    let total = total.map(|total| total + new);
-    Ok(List { rows, next, total })
+    let everything = question.running.is_none() && filter.text.is_none();
+    let total = match (&inventory, &filter.after, &next) {
+        (Some(all), None, _) if everything => u64::try_from(all.containers).ok().map(|n| n + new),
+        (Some(_), None, None) => Some(rows.len() as u64),
+        // Without an inventory nobody knows.
+        _ => None,
+    };
+    Ok(Ranked { rows, next, total, stale })
 }
 
 /// Answers [`ShowContainer`].
@@ -135,45 +143,36 @@ pub(crate) async fn show(
     if !is_container_id(id) {
         return Err(Refusal::Missing);
     }
-    let inventory = inventory(desk).await?;
-    let kept = match &inventory {
-        Some(inventory) => store.kept_container(inventory.id, id).await.map_err(unavailable)?,
-        None => None,
-    };
     // Looking at it takes a while: the rest is asked meanwhile.
-    let now = now::look(desk, id);
+    let (now, there) = (now::look(desk, id), newcomers::one(desk, id));
     let asked = async {
-        let (container, risks, findings, image) = match (kept, &inventory) {
+        let inventory = inventory(desk).await?;
+        let kept = match &inventory {
+            Some(inventory) => store.kept_container(inventory.id, id).await.map_err(unavailable)?,
+            None => None,
+        };
+        let findings = checklist::of_subject(desk, SubjectKind::Container, id).await?;
+        let (risks, image) = match (&kept, &inventory) {
             (Some(kept), Some(inventory)) => {
-                let findings = checklist::of_subject(desk, SubjectKind::Container, id).await?;
                 let flaws = store.flaws_of(&inventory.host, &kept.image_id);
                 let flaws = flaws.await.map_err(unavailable)?;
-                let risks = risks::of(&kept, &findings, &flaws);
                 let image = images::of(desk, inventory, &kept.image_id).await?;
-                (row(kept), risks, findings, image)
+                (risks::of(kept, &findings, &flaws), image)
             }
-            // It may have gone by now, and may have been before the last verification: its alerts are there all the same.
-            _ => match newcomers::one(desk, id).await? {
-                Some(row) => (row, Vec::new(), Vec::new(), None),
-                None => return Err(Refusal::Missing),
-            },
+            _ => (Vec::new(), None),
         };
-        Ok((container, risks, findings, image))
+        let record = gone::record(desk, id).await?;
+        let fresh = is_fresh(desk, inventory.as_ref()).await?;
+        Ok((kept, findings, risks, image, record, fresh))
     };
-    let (now, asked) = tokio::join!(now, asked);
-    let (container, risks, findings, image) = asked?;
-    let filter =
-        AlertFilter { container: Some(id.to_owned()), limit: NEWEST, ..AlertFilter::default() };
-    let alerts = store.alerts(&filter).await.map_err(unavailable)?;
-    let filter =
-        ActionFilter { container: Some(id.to_owned()), limit: NEWEST, ..ActionFilter::default() };
-    let actions = store.actions(&filter).await.map_err(unavailable)?;
+    let (now, there, asked) = tokio::join!(now, there, asked);
+    let (kept, findings, risks, image, record, fresh) = asked?;
+    let mut container = gone::joined(id, kept, there?, &record, &findings)?;
+    container.verified &= fresh;
     let mut rows = vec![container];
     count_alerts(desk, &mut rows).await?;
-    let mut container = rows.pop().ok_or(Refusal::Missing)?;
-    container.verified &= is_fresh(desk, inventory.as_ref()).await?;
     Ok(ContainerPage {
-        container,
+        container: rows.pop().ok_or(Refusal::Missing)?,
         risks,
         findings,
         processes: now.processes,
@@ -181,11 +180,8 @@ pub(crate) async fn show(
         resources: now.resources,
         unseen: now.unseen,
         image,
-        alerts: alerts.into_iter().map(|(id, alert)| AlertRow { number: id.0, alert }).collect(),
-        actions: actions
-            .into_iter()
-            .map(|(id, action)| ActionRow { number: id.0, action })
-            .collect(),
+        alerts: record.alerts,
+        actions: record.actions,
     })
 }
 

@@ -3,7 +3,7 @@
 use haechi_core::SubjectKind;
 use haechi_core::risk::ImageKept;
 use haechi_core::verdict::ImageReport;
-use haechi_protocol::{ImagePage, ImageRow, LIMIT_MAX, List, ListImages, Refusal, ShowImage};
+use haechi_protocol::{ImagePage, ImageRow, LIMIT_MAX, ListImages, Ranked, Refusal, ShowImage};
 use haechi_store::{ContainerFilter, ImageFilter, InventoryRow};
 
 use crate::accounts::Caller;
@@ -19,7 +19,7 @@ pub(crate) async fn list(
     desk: &Desk,
     _caller: &Caller,
     question: &ListImages,
-) -> Result<List<ImageRow>, Refusal> {
+) -> Result<Ranked<ImageRow>, Refusal> {
     let limit = question.limit.clamp(1, LIMIT_MAX);
     let filter = ImageFilter {
         safety: question.safety,
@@ -29,7 +29,7 @@ pub(crate) async fn list(
     };
     let Some(inventory) = containers::inventory(desk).await? else {
         // Not that there are none: nobody knows.
-        return Ok(List { rows: Vec::new(), next: None, total: None });
+        return Ok(Ranked { rows: Vec::new(), next: None, total: None, stale: false });
     };
     let kept = desk.setup.store.kept_images(inventory.id, &filter).await.map_err(unavailable)?;
     let next = containers::next(&kept, limit, |row| (row.rank, &row.line.id));
@@ -39,7 +39,8 @@ pub(crate) async fn list(
         (false, None, None) => u64::try_from(kept.len()).ok(),
         _ => None,
     };
-    Ok(List { rows: kept.into_iter().map(row).collect(), next, total })
+    let stale = !containers::is_fresh(desk, Some(&inventory)).await?;
+    Ok(Ranked { rows: kept.into_iter().map(row).collect(), next, total, stale })
 }
 
 /// Answers [`ShowImage`].

@@ -36,6 +36,14 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Least time between two records of how far it is.
 const BEAT: Duration = Duration::from_millis(500);
 
+// What went wrong, in words that `texts/web.yaml` has sentences for (`job.problem`).
+/// The desk ended before the work did.
+const INTERRUPTED: &str = "interrupted";
+/// How it ended could not be kept then.
+const NOT_KEPT: &str = "not-kept";
+/// It took longer than it may.
+const TOO_LONG: &str = "too-long";
+
 /// How far a piece of work is, as its process says on stdout, a line of JSON each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -118,7 +126,7 @@ impl Jobs {
     async fn take_up(&self) -> anyhow::Result<()> {
         for mut job in self.store.open_jobs().await? {
             if job.state == haechi_store::JobState::Running {
-                self.end(&mut job, Err("interrupted: the desk ended before it did".into())).await?;
+                self.end(&mut job, Err(INTERRUPTED.into())).await?;
             }
         }
         Ok(())
@@ -132,16 +140,14 @@ impl Jobs {
         };
         if job.state == haechi_store::JobState::Running {
             // It ended, and that could not be kept then.
-            return self
-                .end(&mut job, Err("interrupted: how it ended could not be kept".into()))
-                .await;
+            return self.end(&mut job, Err(NOT_KEPT.into())).await;
         }
         job.state = haechi_store::JobState::Running;
         self.store.set_job(&job).await?;
         desk.own("JobBegun", &job.kind, "done", &job.subject).await;
         let ended = match tokio::time::timeout(PATIENCE, self.run(&mut job, desk)).await {
             Ok(ended) => ended.map_err(|error| format!("{error:#}")),
-            Err(_) => Err("took too long".to_owned()),
+            Err(_) => Err(TOO_LONG.to_owned()),
         };
         let outcome = if ended.is_ok() { "done" } else { "failed" };
         desk.own("JobEnded", &job.kind, outcome, &job.subject).await;

@@ -1,7 +1,9 @@
 //! The desk: the process that has the rights. It answers the web server's questions from the store, decides who may
 //! ask what, starts work, and keeps the audit log.
 //!
-//! It trusts nothing that the web server says but the secrets that come with each question. It parses no HTTP, renders
+//! What the web server says counts only with the secret that comes with each question. It is believed in one thing more:
+//! from which address a visitor comes. Limits on logins and the audit log go by that, so a web server that was broken into
+//! can get around those limits, and put wrong addresses, but no wrong names, on record. The desk parses no HTTP, renders
 //! nothing, and decides no finding: work is done by Haechi's own commands, started as processes of their own.
 
 mod accounts;
@@ -18,6 +20,8 @@ mod overview;
 mod period;
 mod search;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod watchdog;
 mod watcher;
 
@@ -67,12 +71,32 @@ pub struct Setup {
     pub monitor: Option<Vec<String>>,
     /// Files of Haechi's own whose change asks for a verification: policy, checks, benchmarks.
     pub watched: Vec<PathBuf>,
-    /// Folder of the data: keys, certificate, store.
-    pub data_dir: PathBuf,
     /// The certificate's SHA-256 fingerprint.
     pub certificate: String,
     /// Minutes between verifications; 0 means only when something changed or somebody asks.
     pub interval_minutes: u64,
+}
+
+impl Setup {
+    /// A desk that only answers, from this store and content, with Haechi's own policy: nothing is watched, and nothing
+    /// asks for a verification by itself.
+    pub fn of(store: Store, content: Arc<Content>) -> Self {
+        Self {
+            store,
+            content,
+            policy: Box::new(|| Ok(Loaded::defaults())),
+            policy_name: "defaults".to_owned(),
+            benchmarks: Vec::new(),
+            root: "/".into(),
+            endpoint: None,
+            program: ("haechi".into(), Vec::new()),
+            update: Vec::new(),
+            monitor: None,
+            watched: Vec::new(),
+            certificate: String::new(),
+            interval_minutes: 0,
+        }
+    }
 }
 
 /// The desk.

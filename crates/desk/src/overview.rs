@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use haechi_core::Area;
 use haechi_core::report::Counts;
 use haechi_core::score::{Movement, Score, Share, weight};
+use haechi_core::{Area, Text};
 use haechi_protocol::{
-    AreaLine, LIMIT_MAX, List, ListVerifications, Overview, Picture, Refusal, TrendPoint,
+    AreaLine, LIMIT_MAX, List, ListVerifications, MOVED, Overview, Picture, Refusal, TrendPoint,
     VerificationLine,
 };
 use haechi_store::{StoreError, Tally, VerificationId, VerificationRow};
@@ -88,7 +88,7 @@ pub(crate) async fn overview(
         None => empty(),
     };
     picture.alerts = alerts::last_day(desk).await?;
-    picture.newest = alerts::newest(desk).await?;
+    picture.newest = alerts::urgent(desk).await?;
     picture.monitor = alerts::monitor(desk).await?;
     picture.jobs = jobs::running(desk).await?;
     picture.risks = containers::top_risks(desk, RISKS).await?;
@@ -143,8 +143,17 @@ async fn of(desk: &Desk, mut shown: Shown<'_>) -> Result<Picture, Refusal> {
         Some(before) => movement(desk, before, &score).await?,
         None => None,
     };
+    let titles = movement.as_ref().map(|movement| titles(desk, movement)).unwrap_or_default();
     let host = store.verification(row.id).await.map_err(unavailable)?.host;
-    Ok(Picture { verification: Some(line), host, score, movement, areas, trend, ..empty() })
+    let verification = Some(line);
+    Ok(Picture { verification, host, score, movement, titles, areas, trend, ..empty() })
+}
+
+/// The titles of the checks that show among those that moved the score.
+fn titles(desk: &Desk, movement: &Movement) -> BTreeMap<String, Text> {
+    let checks = movement.shown().0.iter().take(MOVED).map(|moved| &moved.check);
+    let title = |id: &String| Some((id.clone(), desk.setup.content.check(id)?.title.clone()));
+    checks.filter_map(title).collect()
 }
 
 /// Answers [`ListVerifications`].
@@ -163,3 +172,6 @@ pub(crate) async fn verifications(
     let rows = found.map_err(unavailable)?.iter().map(line).collect();
     Ok(alerts::page(rows, limit, |row: &VerificationLine| row.number))
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,10 +30,11 @@ pub(crate) async fn report(
     let stored = desk.setup.store.exceptions_in(from, end).await.map_err(unavailable)?;
     let mut view = desk.setup.store.view().await.map_err(unavailable)?;
     let newest = view.newest(&benchmark.id).await.map_err(unavailable)?;
-    let (mut days, mut last, mut before) = (Vec::new(), None, None);
+    let (mut days, mut last, mut before, mut taken) = (Vec::new(), None, None, 0);
     if let Some(VerificationRow { host, .. }) = &newest {
         let id = &benchmark.id;
         days = view.each_day(host, id, from, end).await.map_err(unavailable)?;
+        taken = view.taken_in(host, id, from, end).await.map_err(unavailable)?;
         // What was verified before it says nothing of the period.
         last = days.last().cloned();
         before = view.last_before(host, id, from).await.map_err(unavailable)?;
@@ -72,6 +73,7 @@ pub(crate) async fn report(
     let verifications = days.iter().map(line).collect();
     Ok(PeriodReport {
         picture,
+        taken,
         verifications,
         items,
         exceptions,

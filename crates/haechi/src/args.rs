@@ -4,6 +4,7 @@ mod account;
 mod alerts;
 mod image;
 mod monitor;
+mod profile;
 mod serve;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use account::*;
 pub use alerts::*;
 pub use image::*;
 pub use monitor::*;
+pub use profile::*;
 pub use serve::*;
 
 /// Verifies that a container environment is secure.
@@ -78,6 +80,9 @@ pub enum Command {
     Db(Db),
     /// Watch running containers from the kernel, and judge what they do by rules
     Monitor(Monitor),
+    /// What containers were seen to do, and the least that they need
+    #[command(subcommand)]
+    Profile(Profile),
     /// Alerts on record, newest first
     Alerts(Alerts),
     /// What was done about alerts, newest first

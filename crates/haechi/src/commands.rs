@@ -16,6 +16,7 @@ mod marks;
 mod misc;
 mod monitor;
 mod policy;
+mod profile;
 mod rules;
 mod serve;
 pub mod serve_web;
@@ -163,6 +164,7 @@ pub const NOTES: &[&str] = &[
     "audit-no-head",
     "audit-tail",
     "serve-first",
+    "serve-first-file",
     "serve-at",
     "serve-fingerprint",
     "serve-no-monitor",
@@ -179,6 +181,7 @@ pub async fn run(command: &Command, setting: &Setting) -> anyhow::Result<u8> {
         Command::Image(args) => image::run(args, setting).await,
         Command::Db(args) => db::run(args, setting).await,
         Command::Monitor(args) => monitor::run(args, setting).await,
+        Command::Profile(args) => profile::run(args, setting).await,
         Command::Alerts(args) => alerts::alerts(args, setting).await,
         Command::Actions(args) => alerts::actions(args, setting).await,
         Command::Activity(args) => alerts::activity(args, setting).await,

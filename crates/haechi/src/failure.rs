@@ -40,6 +40,9 @@ pub enum Failure {
     /// An account or token is not as it has to be; the key of the words, and what it is about.
     #[error("{name}: {key}")]
     Refused { key: &'static str, name: String },
+    /// Something that has its words already.
+    #[error("{0}")]
+    Said(String),
     /// The store said no.
     #[error("{0}")]
     Store(String),
@@ -146,6 +149,7 @@ impl Failure {
                 setting.text("pointless-option", &[("option", option), ("variable", &variable)])
             }
             Self::Refused { key, name } => setting.text(key, &[("name", name)]),
+            Self::Said(words) => words.clone(),
             Self::Store(why) => setting.text("store-failed", &[("why", why)]),
             Self::Serves(path) => setting.text("serve-held", &[("path", path)]),
             Self::NeedsRoot => setting.text("monitor-needs-root", &[]),

@@ -391,3 +391,6 @@ fn number(path: &str, controller: &str, file: &str) -> Option<u64> {
         .iter()
         .find_map(|folder| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,15 +229,15 @@ impl Coverage {
         }
     }
 
-    /// Why these parts are not settled, each reason once; nothing if they are.
-    pub fn unsettled(&self, parts: &[Part]) -> Vec<(Part, &Unsettled)> {
-        let mut said = BTreeSet::new();
-        self.parts
-            .iter()
-            .filter(|(part, _)| parts.contains(part))
-            .flat_map(|(part, coverage)| coverage.unsettled.iter().map(|why| (*part, why)))
-            .filter(|(_, why)| said.insert(*why))
-            .collect()
+    /// Why these parts are not settled, each reason with the parts that it is about; nothing if they are.
+    pub fn unsettled(&self, parts: &[Part]) -> BTreeMap<&Unsettled, BTreeSet<Part>> {
+        let mut why: BTreeMap<&Unsettled, BTreeSet<Part>> = BTreeMap::new();
+        for (part, coverage) in self.parts.iter().filter(|(part, _)| parts.contains(part)) {
+            for one in &coverage.unsettled {
+                why.entry(one).or_default().insert(*part);
+            }
+        }
+        why
     }
 
     /// Whether all parts are settled.

@@ -25,7 +25,7 @@ pub enum Format {
 pub struct Names {
     /// Name of the service or container; letters, digits and `-` only.
     pub service: String,
-    /// The image.
+    /// The image; `IMAGE` if it has no name that an engine takes.
     pub image: String,
     /// File name of the seccomp profile.
     pub seccomp: String,
@@ -35,11 +35,14 @@ impl Names {
     /// Names for a workload, from the name of a container of it.
     pub fn of(profile: &Profile, container: &str) -> Self {
         let service = slug(container);
-        let image = if profile.image_name.is_empty() {
-            profile.workload.image.clone()
-        } else {
-            profile.image_name.clone()
+        // A reference begins with a letter or a digit: what does not could be taken for an option.
+        let is_reference = |name: &&&String| {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+            name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_plain)
         };
+        let image = [&profile.image_name, &profile.workload.image];
+        let image =
+            image.iter().find(is_reference).map_or("IMAGE", |name| name.as_str()).to_owned();
         Self { seccomp: format!("{service}.seccomp.json"), service, image }
     }
 }
@@ -111,7 +114,7 @@ fn compose(least: &Least, names: &Names) -> Value {
     if least.no_new_privileges {
         security.push("no-new-privileges:true".to_owned());
     }
-    let mut service = json!({"image": names.image.replace('$', "$$"), "security_opt": security});
+    let mut service = json!({"image": names.image, "security_opt": security});
     if let Some(used) = &least.capabilities.used {
         set(&mut service, "cap_drop", json!(["ALL"]));
         if !used.is_empty() {

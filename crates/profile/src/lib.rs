@@ -2,6 +2,7 @@
 //!
 //! Pure: profiles come from the store, what follows from them are values and texts. Nothing here is carried out.
 
+pub mod apparmor;
 pub mod calls;
 pub mod capabilities;
 pub mod coverage;

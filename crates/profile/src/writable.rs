@@ -67,9 +67,17 @@ pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
         OWN.iter().copied().chain(mounts.iter().map(String::as_str)).any(|top| is_below(path, top))
     };
     let of = |kinds: &'static [Kind]| profile.entries.iter().filter(|e| kinds.contains(&e.kind));
+    let written: BTreeSet<&str> = of(&[Kind::Written]).map(|entry| entry.value.as_str()).collect();
+    let first_below = |folder: &str, files: &BTreeSet<&str>| -> Option<String> {
+        let begin = format!("{folder}/");
+        let file = files.range(begin.as_str()..).next().filter(|file| file.starts_with(&begin));
+        file.map(|file| (*file).to_owned())
+    };
     for entry in of(&[Kind::Written]) {
         let path = entry.value.as_str();
-        if ["mounted", "memory"].contains(&entry.origin.as_str()) || is_elsewhere(path) {
+        let is_away = ["mounted", "memory"].contains(&entry.origin.as_str()) || is_elsewhere(path);
+        // A folder that was made for what lies in it is there when that is a mount.
+        if is_away || first_below(path, &written).is_some() {
             continue;
         }
         match path.rsplit_once('/') {
@@ -86,11 +94,7 @@ pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
         })
         .map(|entry| entry.value.as_str())
         .collect();
-    let hidden = |folder: &str| -> Option<String> {
-        let begin = format!("{folder}/");
-        let file = image.range(begin.as_str()..).next().filter(|file| file.starts_with(&begin));
-        file.map(|file| (*file).to_owned())
-    };
+    let hidden = |folder: &str| first_below(folder, &image);
     for path in grouped(folders, |folder| hidden(folder).is_none()) {
         match hidden(&path) {
             Some(file) => {

@@ -36,6 +36,24 @@ pub struct List<T> {
     pub total: Option<u64>,
 }
 
+/// So many of the checks that moved the score are shown.
+pub const MOVED: usize = 10;
+
+/// A page of a list of what verifications see, the highest rank first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RankedListOf{T}")]
+pub struct Ranked<T> {
+    /// Its rows.
+    pub rows: Vec<T>,
+    /// What to ask the next page with (`after`); absent at the end.
+    pub next: Option<String>,
+    /// How many there are altogether, if that is known without counting long.
+    pub total: Option<u64>,
+    /// Whether the newest verification could not list them: then they are as an earlier one saw them.
+    #[serde(default)]
+    pub stale: bool,
+}
+
 /// The first page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Picture {
@@ -47,7 +65,8 @@ pub struct Picture {
     pub score: Score,
     /// What moved it since the verification before.
     pub movement: Option<Movement>,
-    /// Titles of the checks that moved it, by their ids, as far as they are known.
+    /// Titles of the first [`MOVED`] checks that moved it by a tenth of a point or more, by their ids; of checks that
+    /// Haechi has no more there are none.
     #[serde(default)]
     pub titles: BTreeMap<String, Text>,
     /// The areas, in their order.
@@ -62,8 +81,8 @@ pub struct Picture {
     pub ranked: bool,
     /// Alerts of the last day by priority.
     pub alerts: BTreeMap<Priority, u64>,
-    /// The newest alerts.
-    pub newest: Vec<AlertRow>,
+    /// Alerts of the last day, equal ones together: the most urgent first, then the newest.
+    pub newest: Vec<AlertGroup>,
     /// Whether containers are watched, and what that lacks.
     pub monitor: MonitorState,
     /// Work that goes on.
@@ -256,7 +275,8 @@ pub struct ContainerRow {
     pub image_id: String,
     /// What is thought of the image.
     pub safety: Option<Safety>,
-    /// As the engine says: `running`, `paused`, `exited` …
+    /// As the engine says: `running`, `paused`, `exited` …; `gone` if there is none of this id any more, `unknown` if
+    /// that cannot be told.
     pub state: String,
     /// Whether the last verification saw it. One that came later has no rank and no findings yet: nothing is known of it.
     pub verified: bool,
@@ -360,6 +380,17 @@ pub struct AlertRow {
     pub alert: Alert,
 }
 
+/// Alerts of one rule in one container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AlertGroup {
+    /// The newest.
+    pub row: AlertRow,
+    /// How many there are.
+    pub count: u64,
+    /// Whether there may be more: no more were counted.
+    pub more: bool,
+}
+
 /// An alert with what was done about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertPage {
@@ -453,7 +484,7 @@ pub struct Job {
     pub state: JobState,
     /// Done of all parts, if that is known.
     pub progress: Option<(u64, u64)>,
-    /// What went wrong.
+    /// What went wrong: a word of Haechi's own (`job.problem` in `texts/web.yaml`), else the last that was said.
     pub problem: Option<String>,
     /// When it was asked for.
     #[schemars(with = "String", extend("format" = "date-time"))]
@@ -461,39 +492,4 @@ pub struct Job {
     /// When it ended.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub ended: Option<Timestamp>,
-}
-
-/// A period, as an auditor reads it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PeriodReport {
-    /// Posture at its end.
-    pub picture: Picture,
-    /// The last verification of each day (UTC) in it, the oldest first.
-    pub verifications: Vec<VerificationLine>,
-    /// Items as they were decided at its end.
-    pub items: Vec<ItemRow>,
-    /// Exceptions that counted in it.
-    pub exceptions: Vec<ExceptionLine>,
-    /// What was done about alerts in it, the newest first.
-    pub actions: Vec<ActionRow>,
-    /// Whether more was done than is listed.
-    pub more_actions: bool,
-    /// Alerts in it by rule.
-    pub alerts: BTreeMap<String, u64>,
-    /// For how long containers were watched in it: without that, no alert means nothing.
-    #[serde(default)]
-    pub watched: Watched,
-}
-
-/// For how long containers were watched in a period.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Watched {
-    /// How many containers were; 0 if none was.
-    pub containers: u64,
-    /// Seconds in which at least one was.
-    pub seconds: u64,
-    /// Events that were lost, and alerts that are not on record, while these were watched.
-    pub lost: u64,
-    /// Whether activity of the engine was missed.
-    pub activity_missed: bool,
 }

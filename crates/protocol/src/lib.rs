@@ -7,6 +7,7 @@
 mod answers;
 pub mod frame;
 mod people;
+mod period;
 mod questions;
 mod refusal;
 mod role;
@@ -14,6 +15,7 @@ mod route;
 
 pub use answers::*;
 pub use people::*;
+pub use period::*;
 pub use questions::*;
 pub use refusal::{Field, Refusal};
 pub use role::{Role, Scope};

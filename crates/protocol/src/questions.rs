@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::*;
 use crate::people::*;
+use crate::period::*;
 use crate::role::{Role, Scope};
 use crate::route::{Method, Question, Route};
 
@@ -185,7 +186,7 @@ questions! {
     }
 
     /// Lists images, the most dangerous first.
-    ListImages => List<ImageRow>, Get "/api/v1/images", Some(Role::Viewer), {
+    ListImages => Ranked<ImageRow>, Get "/api/v1/images", Some(Role::Viewer), {
         /// Of this verdict.
         #[serde(default)]
         safety: Option<Safety>,
@@ -211,7 +212,7 @@ questions! {
     }
 
     /// Lists containers, those at most risk first.
-    ListContainers => List<ContainerRow>, Get "/api/v1/containers", Some(Role::Viewer), {
+    ListContainers => Ranked<ContainerRow>, Get "/api/v1/containers", Some(Role::Viewer), {
         /// Whether they run.
         #[serde(default)]
         running: Option<bool>,
@@ -225,7 +226,8 @@ questions! {
         #[serde(default = "limit")]
         limit: u32,
     }
-    /// Tells one container: processes, peers, findings, alerts, and the flaws of its image.
+    /// Tells one container: processes, peers, findings, alerts, and the flaws of its image; of one that is gone, what is
+    /// still on record.
     ShowContainer => ContainerPage, Get "/api/v1/containers/{id}", Some(Role::Viewer), {
         /// Full id.
         id: String,

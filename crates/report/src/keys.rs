@@ -87,7 +87,7 @@ keys! {
     SCORE_MEANS = "score.means";
     TOTAL = "total";
     WORST = "worst";
-    WEAKEST = "weakest";
+    AT_RISK = "at-risk";
     SINCE = "since";
     MOVEMENT = "movement";
     FIRST_TIME = "first-time";

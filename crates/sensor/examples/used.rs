@@ -10,7 +10,8 @@ use haechi_sensor::{Options, Sensor};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let seconds: u64 = std::env::args().nth(1).as_deref().unwrap_or("10").parse()?;
-    let (mut sensor, abilities) = Sensor::load(&Options { profile: true, ..Options::default() })?;
+    let (mut sensor, abilities) =
+        Sensor::load(&Options { profile_bytes: 4 << 20, ..Options::default() })?;
     for one in abilities {
         println!("{}: {}", one.name, one.missing.as_deref().unwrap_or("there"));
     }

@@ -68,8 +68,9 @@ pub struct Options {
     pub prompt: bool,
     /// Tell every open for reading, whatever the name.
     pub all_reads: bool,
-    /// Keep what containers use, for profiles ([`Sensor::profiler`]).
-    pub profile: bool,
+    /// Bytes of the ring for what containers use first, for profiles ([`Sensor::profiler`]); 0 keeps nothing of what they
+    /// use.
+    pub profile_bytes: u32,
     /// Bytes of the ring for what wakes the reader at once (programs, network, calls): a power of two of pages.
     pub alert_bytes: u32,
     /// Bytes of the ring for what may wait 20 ms (files).
@@ -84,7 +85,7 @@ impl Default for Options {
             watch_folders: Vec::new(),
             prompt: false,
             all_reads: false,
-            profile: false,
+            profile_bytes: 0,
             alert_bytes: 1 << 20,
             bulk_bytes: 4 << 20,
         }

@@ -121,8 +121,6 @@ const CAPABILITIES: &str = "capabilities, for profiles";
 /// what there is: about 500 and 100 bytes for each.
 const USED_MAX: u32 = 16_384;
 const USES_MAX: u32 = 1 << 20;
-/// Bytes of the ring for what is used first: it is read every half second, and what has no room is told later.
-const FIRSTS_BYTES: u32 = 4 << 20;
 
 /// See [`Sensor::load`].
 pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorError> {
@@ -133,6 +131,7 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
     if !root.join("cgroup.procs").exists() {
         return Err(SensorError::Groups(root.display().to_string()));
     }
+    let profiles = options.profile_bytes > 0;
     let types = Btf::from_sys_fs().map_err(|error| SensorError::Types(chain(&error)))?;
     let mut programs = EbpfLoader::new()
         .btf(Some(&types))
@@ -141,10 +140,10 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         .override_global("all_reads", &u8::from(options.all_reads), true)
         .map_max_entries("alerts", ring_bytes(options.alert_bytes))
         .map_max_entries("bulk", ring_bytes(options.bulk_bytes))
-        .override_global("profiling", &u8::from(options.profile), true)
-        .map_max_entries("used", if options.profile { USED_MAX } else { 1 })
-        .map_max_entries("uses", if options.profile { USES_MAX } else { 1 })
-        .map_max_entries("firsts", ring_bytes(if options.profile { FIRSTS_BYTES } else { 0 }))
+        .override_global("profiling", &u8::from(profiles), true)
+        .map_max_entries("used", if profiles { USED_MAX } else { 1 })
+        .map_max_entries("uses", if profiles { USES_MAX } else { 1 })
+        .map_max_entries("firsts", ring_bytes(options.profile_bytes))
         .load(OBJECT)
         .map_err(|error| SensorError::Load(chain(&error)))?;
     fill_calls(&mut programs)?;
@@ -156,7 +155,7 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
     let mut abilities: Vec<Ability> =
         LIFE.iter().map(|hook| attach(&mut programs, hook, &types)).collect();
     // After the hook, so that no container falls between.
-    let mut used = options.profile.then(|| take(&mut programs, "used")).transpose()?;
+    let mut used = profiles.then(|| take(&mut programs, "used")).transpose()?;
     let mut used = match used.take() {
         Some(map) => Some(HashMap::try_from(map).map_err(|error| failed("used", &error))?),
         None => None,

@@ -13,6 +13,7 @@ use sample::{Mood, desk, hostile, refusing};
 use tower::ServiceExt as _;
 
 const CONTAINER: &str = "000000000000000000000000000000000000000000000000000000000000c0de";
+const GONE: &str = "000000000000000000000000000000000000000000000000000000000000dead";
 const IMAGE: &str = "sha256:00000000000000000000000000000000000000000000000000000000abc0ffee";
 
 /// Every page, with the least role that sees it.
@@ -33,7 +34,9 @@ fn pages() -> Vec<(String, Role)> {
         viewer("/images?safety=unsafe&text=a&after=b".into()),
         viewer(format!("/images/{}", encoded(IMAGE))),
         viewer("/containers?running=yes".into()),
+        viewer(format!("/checklist/{benchmark}/{item}?status=pass")),
         viewer(format!("/containers/{CONTAINER}")),
+        viewer(format!("/containers/{GONE}")),
         (format!("/containers/{CONTAINER}/stop"), Role::Operator),
         viewer("/events?priority=warning&since=2026-05-01T09:12&before=7".into()),
         viewer("/events/90000".into()),
@@ -301,6 +304,145 @@ async fn nothing_verified_looks_like_nothing_passed() {
         html.contains("Its vulnerabilities are unknown") && !html.contains("safe-safe"),
         "{html}"
     );
+}
+
+/// The path of an item with a failing and a passing finding.
+fn mixed() -> (String, &'static haechi_core::report::Item) {
+    use haechi_core::Status::{Fail, Pass};
+    let has = |item: &&haechi_core::report::Item| {
+        [Fail, Pass].iter().all(|status| item.findings.iter().any(|f| f.status == *status))
+    };
+    let item = sample::REPORT.items.iter().find(has).unwrap();
+    let path = format!("/checklist/{}/{}", encoded(&sample::REPORT.benchmark), encoded(&item.id));
+    (path, item)
+}
+
+#[tokio::test]
+async fn an_item_shows_what_fails_and_counts_what_passes() {
+    let busy = desk(Mood::Busy, Role::Operator);
+    let (path, _) = mixed();
+    let (_, html) = get(&busy, &path, "en").await;
+    let (_, findings) = html.split_once("id=\"h-findings\"").unwrap();
+    assert!(findings.contains("finding is-fail") && !findings.contains("finding is-pass"));
+    assert!(findings.contains("Not listed here:") && findings.contains("href=\"?status=pass\""));
+    assert!(!findings.contains("rel=\"next\""), "no page of passes comes next");
+    let (_, html) = get(&busy, &format!("{path}?status=pass"), "en").await;
+    let (_, findings) = html.split_once("id=\"h-findings\"").unwrap();
+    assert!(findings.contains("class=\"panel brief\"") && findings.contains("st-pass"));
+    assert!(!findings.contains("class=\"sev "), "a pass has no severity: {findings}");
+    assert!(!html.contains("/do/accept"), "a pass is not offered to be accepted");
+}
+
+#[tokio::test]
+async fn nothing_is_about_to_be_accepted_before_it_is_chosen() {
+    let busy = desk(Mood::Busy, Role::Operator);
+    let (path, item) = mixed();
+    let subject = |html: &str| {
+        let (_, rest) = html.split_once("name=\"subject\" value=\"").unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let (_, html) = get(&busy, &path, "en").await;
+    assert_eq!(subject(&html), "");
+    assert!(html.contains("name=\"kind\" value=\"\""), "{html}");
+    let failing: Vec<_> =
+        item.findings.iter().filter(|f| f.status == haechi_core::Status::Fail).collect();
+    let last = failing.last().unwrap();
+    let offers: Vec<&str> = html
+        .split("href=\"")
+        .filter_map(|rest| rest.split('"').next())
+        .filter(|link| link.ends_with("#accept"))
+        .collect();
+    assert_eq!(offers.len(), failing.len().min(50), "one beside each that fails");
+    let offer = offers.last().unwrap().replace("&#38;", "&").replace("#accept", "");
+    let (_, html) = get(&busy, &format!("{path}{offer}"), "en").await;
+    assert_eq!(subject(&html), last.subject.name);
+    assert!(html.contains(&format!("name=\"kind\" value=\"{}\"", last.subject.kind.name())));
+    let passing = item.findings.iter().find(|f| f.status == haechi_core::Status::Pass).unwrap();
+    let of =
+        if passing.subject.id.is_empty() { &passing.subject.name } else { &passing.subject.id };
+    let forged = format!("{path}?check={}&of={}", encoded(&passing.check), encoded(of));
+    let (_, html) = get(&busy, &forged, "en").await;
+    assert_eq!(subject(&html), "", "a pass cannot be chosen");
+}
+
+#[tokio::test]
+async fn a_page_of_another_role_says_which_one_it_needs() {
+    let viewer = desk(Mood::Busy, Role::Viewer);
+    for (path, en, ko) in [
+        (
+            "/audit",
+            "needs the role Auditor; you are Viewer.",
+            "감사자 역할이 필요합니다. 현재 역할은 열람자",
+        ),
+        ("/report", "needs the role Auditor", "감사자 역할이 필요합니다"),
+        (
+            &format!("/containers/{CONTAINER}/stop"),
+            "needs the role Operator",
+            "운영자 역할이 필요합니다",
+        ),
+    ] {
+        for (lang, words) in [("en", en), ("ko", ko)] {
+            let (status, html) = get(&viewer, path, lang).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+            assert!(html.contains(words), "{path}: {html}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_is_gone_is_no_dead_end_and_nothing_can_be_done_to_it() {
+    let busy = desk(Mood::Busy, Role::Admin);
+    let (status, html) = get(&busy, &format!("/containers/{GONE}"), "en").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(html.contains("This container is gone.") && html.contains(">mail</h1>"), "{html}");
+    assert!(html.contains("class=\"alert\"") && html.contains("class=\"action\""), "{html}");
+    assert!(html.contains("not kept any more") && !html.contains("No finding."), "{html}");
+    assert!(!html.contains("It came after the last verification"), "{html}");
+    assert!(!html.contains("/stop\"") && !html.contains("id=\"processes\""), "{html}");
+    let (_, html) = get(&busy, &format!("/containers/{GONE}"), "ko").await;
+    assert!(html.contains("이 컨테이너는 이제 없습니다.") && html.contains("사라짐"), "{html}");
+    let (status, _) = get(&busy, &format!("/containers/{GONE}/stop"), "en").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn lists_tell_short_ids_whether_they_are_old_and_deeds_in_words() {
+    let busy = desk(Mood::Busy, Role::Auditor);
+    let (_, html) = get(&busy, "/images", "en").await;
+    assert!(html.contains(">5eed5eed5eed</a>") && !html.contains("could not list"), "{html}");
+    let hostile = desk(Mood::Hostile, Role::Viewer);
+    for (path, words) in [("/images", "could not list the images"), ("/containers", "containers")] {
+        let (_, html) = get(&hostile, path, "en").await;
+        assert!(html.contains("The newest verification could not list"), "{path}: {html}");
+        assert!(html.contains(words), "{path}");
+    }
+    let (_, html) = get(&busy, "/audit", "ko").await;
+    for word in ["로그인", "예외 승인", "작업 종료", "완료", "권한 없음"] {
+        assert!(html.contains(&format!(">{word}<")), "{word}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_page_tells_what_is_worst_in_words_and_equal_alerts_once() {
+    let busy = desk(Mood::Busy, Role::Auditor);
+    let (_, html) = get(&busy, "/", "en").await;
+    let marked: Vec<&str> = html.split("<article").filter(|one| one.contains("at-risk")).collect();
+    assert!(marked.len() == 1 && marked[0].contains("#i-instance"), "40 critical: {marked:?}");
+    assert!(html.contains("Most at risk</span>"), "{html}");
+    let changed = html.split("id=\"h-changed\"").nth(1).unwrap();
+    assert!(!changed.contains("±0.0") && changed.contains("One check moved it by less than 0.1."));
+    assert_eq!(changed.matches("<li class=").count(), 4, "{changed}");
+    let newest = html.split("id=\"newest\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(newest.contains("×100+</a>") && !newest.contains("×1<"), "{newest}");
+    assert!(newest.contains("/events?rule=Shell"), "to all of them: {newest}");
+    assert!(newest.matches("data-number").count() == 6, "each can be new: {newest}");
+    let benchmark = encoded(&sample::REPORT.benchmark);
+    let path = format!("/report?benchmark={benchmark}&from=2026-05-18&to=2026-06-17");
+    for (lang, words) in [("en", "214 verifications on 30 days"), ("ko", "30일에 걸쳐 점검 214회")]
+    {
+        let (_, html) = get(&busy, &path, lang).await;
+        assert!(html.contains(words), "{html}");
+    }
 }
 
 #[tokio::test]

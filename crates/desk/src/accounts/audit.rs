@@ -97,6 +97,11 @@ impl AuditLog {
         Ok(log)
     }
 
+    /// The folder of the data.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Why the newest checkpoint outside of the database does not fit the log; nothing if it does.
     async fn head_wrong(&self) -> Result<Option<Value>, StoreError> {
         let head = match keys::head(&self.dir) {

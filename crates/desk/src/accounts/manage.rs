@@ -3,6 +3,7 @@
 use haechi_protocol::{AccountRow, NewAccount, Refusal, Role};
 use haechi_store::{AccountKept, Change, Changed};
 
+use super::first::FIRST;
 use super::{Accounts, Caller, Proof, limits, password, secret};
 use crate::unavailable;
 
@@ -10,8 +11,6 @@ use crate::unavailable;
 const NAME: std::ops::RangeInclusive<usize> = 2..=32;
 /// Names that the audit log uses for others.
 const RESERVED: [&str; 2] = ["haechi", "token"];
-/// Name of the first account.
-const FIRST: &str = "admin";
 
 /// Whether an account may have this name. Letters are those of ASCII, so that no two names look alike.
 pub(super) fn is_name(name: &str) -> bool {
@@ -80,7 +79,9 @@ impl Accounts {
     /// # Errors
     /// As [`Accounts::set`].
     pub async fn remove(&self, name: &str) -> Result<(), Refusal> {
-        self.changed(name, Change::Remove).await.map(|_| ())
+        self.changed(name, Change::Remove).await?;
+        self.other_password(name);
+        Ok(())
     }
 
     /// Gives an account a new password that has to be changed, and ends its sessions. Its tokens work again when it is
@@ -92,6 +93,7 @@ impl Accounts {
         let password = password::make().map_err(unavailable)?;
         let kept = self.passwords.kept(&password).await?;
         self.changed(name, Change::Reset { password: &kept }).await?;
+        self.other_password(name);
         Ok(password)
     }
 
@@ -135,7 +137,11 @@ impl Accounts {
         let kept = self.passwords.kept(new).await?;
         let keep = secret::hashed(session).ok_or(Refusal::Unauthenticated)?;
         let done = self.store.change_password(&account, &kept, &keep).await.map_err(unavailable)?;
-        if done { Ok(()) } else { Err(Refusal::Conflict) }
+        if !done {
+            return Err(Refusal::Conflict);
+        }
+        self.other_password(&caller.name);
+        Ok(())
     }
 }
 

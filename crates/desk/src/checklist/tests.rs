@@ -3,48 +3,30 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use haechi_checks::Content;
 use haechi_core::activity::Watch;
 use haechi_core::policy::{Exception, Loaded};
 use haechi_core::report::distinct;
 use haechi_core::{Finding, Report, Snapshot, Status};
 use haechi_protocol::{Accept, ListExceptions, Overview, Picture, Role, Watched, Withdraw};
-use haechi_store::Store;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::accounts::{Accounts, Proof};
 use crate::overview::overview;
-use crate::{Setup, exceptions, period};
+use crate::testing::CIS;
+use crate::{exceptions, period, testing};
 
-const CIS: &str = "cis-docker-1.13.0";
 const MEMORY: &str = "container-memory-limit";
 
-/// A desk with the embedded content and the policy that stands in `policy`.
+/// A desk with the policy that stands in `policy`.
 async fn desk(root: &Path, policy: &Arc<Mutex<Option<Loaded>>>) -> Arc<Desk> {
-    let data_dir = root.join("data");
-    let store = Store::open(&data_dir).await.unwrap();
-    let accounts = Accounts::open(store.clone(), &data_dir).await.unwrap();
     let policy = Arc::clone(policy);
     let read = move || policy.lock().unwrap().clone().ok_or_else(|| anyhow::anyhow!("broken"));
-    let setup = Setup {
-        store,
-        content: Arc::new(Content::embedded().unwrap_or_else(|_| panic!("embedded content"))),
-        policy: Box::new(read),
-        policy_name: "defaults".into(),
-        benchmarks: vec![CIS.into(), "haechi-runtime".into()],
-        root: root.to_owned(),
-        endpoint: None,
-        program: ("haechi".into(), Vec::new()),
-        update: Vec::new(),
-        monitor: None,
-        watched: Vec::new(),
-        data_dir,
-        certificate: String::new(),
-        interval_minutes: 0,
-    };
-    Desk::new(setup, accounts)
+    testing::desk(root, |setup| {
+        setup.policy = Box::new(read);
+        setup.benchmarks = vec![CIS.into(), "haechi-runtime".into()];
+    })
+    .await
 }
 
 fn defaults() -> Arc<Mutex<Option<Loaded>>> {
@@ -52,15 +34,7 @@ fn defaults() -> Arc<Mutex<Option<Loaded>>> {
 }
 
 fn caller() -> Caller {
-    Caller {
-        account: 1,
-        name: "operator".into(),
-        role: Role::Operator,
-        scope: None,
-        address: String::new(),
-        must_change: false,
-        proof: Proof::None,
-    }
+    testing::caller(Role::Operator)
 }
 
 /// Containers of which some have a memory limit, some have none, of some it is unknown; one is a monitor's affair.

@@ -66,7 +66,7 @@ pub(super) async fn list(
         async move {
             match inspect(engine, &id).await {
                 Inspected::Is(row) => Some(*row),
-                Inspected::Unknown => Some(nameless(&id)),
+                Inspected::Runs | Inspected::Unknown => Some(nameless(&id)),
                 // It has ended, or is another engine's.
                 Inspected::Gone => None,
             }
@@ -83,25 +83,32 @@ pub(super) async fn list(
     Ok(rows)
 }
 
-/// A container that is not in the inventory; `None` if there is none of this id.
-pub(super) async fn one(desk: &Desk, id: &str) -> Result<Option<ContainerRow>, Refusal> {
-    match inspect(connect(desk).as_ref(), id).await {
-        Inspected::Is(row) => Ok(Some(*row)),
-        Inspected::Gone => Ok(None),
-        Inspected::Unknown => {
-            let (root, sought) = (Root::new(&desk.setup.root), id.to_owned());
-            let runs = tokio::task::spawn_blocking(move || {
-                Groups::read(&root).is_ok_and(|groups| groups.of(&sought).is_some())
-            });
-            Ok(runs.await.map_err(unavailable)?.then(|| nameless(id)))
-        }
+/// What there is of this id now: of another engine's container the control group is all that tells.
+pub(super) async fn one(desk: &Desk, id: &str) -> Result<Inspected, Refusal> {
+    let told = inspect(connect(desk).as_ref(), id).await;
+    if matches!(told, Inspected::Is(_)) {
+        return Ok(told);
     }
+    let (root, sought) = (Root::new(&desk.setup.root), id.to_owned());
+    let runs = tokio::task::spawn_blocking(move || {
+        Groups::read(&root).map(|groups| groups.of(&sought).is_some())
+    });
+    Ok(match runs.await.map_err(unavailable)? {
+        Ok(true) => Inspected::Runs,
+        Ok(false) => told,
+        Err(_) => Inspected::Unknown,
+    })
 }
 
-/// What the engine says of an id.
-enum Inspected {
+/// What is known of an id at this moment.
+pub(super) enum Inspected {
+    /// The engine says what it is.
     Is(Box<ContainerRow>),
+    /// It has processes, and the engine does not say more.
+    Runs,
+    /// There is none.
     Gone,
+    /// The engine does not answer, and nothing runs.
     Unknown,
 }
 
@@ -135,7 +142,7 @@ async fn inspect(engine: Option<&HttpApi>, id: &str) -> Inspected {
 }
 
 /// A container of which only the id is known.
-fn nameless(id: &str) -> ContainerRow {
+pub(super) fn nameless(id: &str) -> ContainerRow {
     ContainerRow {
         id: id.to_owned(),
         name: id.get(..ID_SHORT).unwrap_or(id).to_owned(),

@@ -1,65 +1,39 @@
 //! What pages show of containers and images: as it was verified, as it is now, and never better than that.
 
+mod gone;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use haechi_checks::Content;
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Priority};
 use haechi_core::event::{Action, Event, Process};
 use haechi_core::inventory::{Package, PackageKind, Scan, ScanSubject};
 use haechi_core::policy::Loaded;
+use haechi_core::profile::{Entry, Kind};
 use haechi_core::verdict::{IMAGE_REPORT_SCHEMA, ImageReport, Safety, Verdict};
 use haechi_core::vulnerability::{Assessment, FixState, Rating, Vulnerability};
 use haechi_core::{Policy, Snapshot};
-use haechi_examine::risk::{self, Known};
+use haechi_examine::risk::{self, Known, Seen};
 use haechi_protocol::{ListImages, Overview, Role, Search, ShowImage};
-use haechi_store::Store;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::accounts::{Accounts, Proof};
 use crate::overview::overview;
-use crate::{Setup, search};
+use crate::search;
+use crate::testing::{self, CIS};
 
-const CIS: &str = "cis-docker-1.13.0";
 const HOSTILE: &str = "<script>alert(1)</script>\u{202e}\n웹";
 
 async fn desk(root: &Path) -> Arc<Desk> {
-    let data_dir = root.join("data");
-    let store = Store::open(&data_dir).await.unwrap();
-    let accounts = Accounts::open(store.clone(), &data_dir).await.unwrap();
-    let setup = Setup {
-        store,
-        content: Arc::new(Content::embedded().unwrap_or_else(|_| panic!("embedded content"))),
-        policy: Box::new(|| Ok(Loaded::defaults())),
-        policy_name: "defaults".into(),
-        benchmarks: vec![CIS.into()],
-        root: root.to_owned(),
-        // Nothing listens there: the engine does not answer.
-        endpoint: Some(format!("unix://{}/none.sock", root.display())),
-        program: ("haechi".into(), Vec::new()),
-        update: Vec::new(),
-        monitor: None,
-        watched: Vec::new(),
-        data_dir,
-        certificate: String::new(),
-        interval_minutes: 0,
-    };
-    Desk::new(setup, accounts)
+    // Nothing listens there: the engine does not answer.
+    let nobody = format!("unix://{}/none.sock", root.display());
+    testing::desk(root, |setup| setup.endpoint = Some(nobody)).await
 }
 
 fn caller() -> Caller {
-    Caller {
-        account: 1,
-        name: "viewer".into(),
-        role: Role::Viewer,
-        scope: None,
-        address: String::new(),
-        must_change: false,
-        proof: Proof::None,
-    }
+    testing::caller(Role::Viewer)
 }
 
 fn id(n: usize) -> String {
@@ -159,14 +133,22 @@ async fn verify(desk: &Desk, containers: usize) {
     let report = haechi_checks::verify(content, benchmark, &snapshot, &Loaded::defaults()).unwrap();
     let kept = store.record(&report, true).await.unwrap();
     let images = [image_report(0)];
-    let files = HashMap::from([(id(0), BTreeSet::from(["/bin/openssl".to_owned()]))]);
+    let program = Entry {
+        kind: Kind::Executed,
+        value: "/bin/openssl".into(),
+        first_at: Timestamp::now(),
+        container: id(0),
+        origin: String::new(),
+        program: String::new(),
+    };
+    let seen = HashMap::from([(id(0), Seen { entries: vec![program], is_settled: false })]);
     let inventory = risk::inventory(&Known {
         snapshot: &snapshot,
         reports: &[&report],
         policy: &Policy::default(),
         images: &images,
         earlier: &[],
-        files: &files,
+        seen: &seen,
     });
     store.keep_inventory(kept, &inventory.unwrap(), &images).await.unwrap();
 }

@@ -4,6 +4,7 @@
 //! any (`haechi_server`). If that one ends, it is started again. Ends in order on SIGTERM and SIGINT.
 
 use std::fs::File;
+use std::io::IsTerminal;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,9 @@ pub async fn run(args: &Serve, setting: &Setting) -> anyhow::Result<u8> {
     let listener = TcpListener::bind(args.listen)
         .with_context(|| format!("{} cannot be listened on", args.listen))?;
     let accounts = Accounts::open(store.clone(), &data_dir).await?;
-    let first = accounts.first().await?;
+    if let Some(password) = accounts.first().await? {
+        tell_first(&password, &accounts, setting)?;
+    }
     let is_root = rustix::process::geteuid().is_root();
     let setup = Setup {
         store: store.clone(),
@@ -73,7 +76,6 @@ pub async fn run(args: &Serve, setting: &Setting) -> anyhow::Result<u8> {
             monitor_arguments(args, answers && !args.no_respond)
         }),
         watched: watched(setting),
-        data_dir,
         certificate: fingerprint.clone(),
         interval_minutes: args.interval,
     };
@@ -82,9 +84,6 @@ pub async fn run(args: &Serve, setting: &Setting) -> anyhow::Result<u8> {
     }
     if !args.listen.ip().is_loopback() {
         setting.note("serve-everybody", &[("address", &args.listen.to_string())]);
-    }
-    if let Some(password) = first {
-        setting.note("serve-first", &[("password", &password)]);
     }
     let order = Order {
         certificate,
@@ -116,6 +115,20 @@ pub async fn run(args: &Serve, setting: &Setting) -> anyhow::Result<u8> {
     store.close().await;
     setting.note("serve-ended", &[]);
     ended.map(|()| exit::CLEAN)
+}
+
+/// Tells the first account's password to whoever sits at the terminal. Nobody does under systemd: there it would stay in
+/// a log, so it is put into a file.
+fn tell_first(password: &str, accounts: &Accounts, setting: &Setting) -> anyhow::Result<()> {
+    if std::io::stderr().is_terminal() && !setting.quiet {
+        setting.note("serve-first", &[("password", password)]);
+    } else {
+        let file = accounts.keep_first(password).context(
+            "the first password could not be kept; `haechi account password admin` gives another",
+        )?;
+        setting.note("serve-first-file", &[("path", &file.display().to_string())]);
+    }
+    Ok(())
 }
 
 /// Looks after accounts now and then.

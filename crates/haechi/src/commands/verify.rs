@@ -133,7 +133,7 @@ fn format_of(format: FormatArg) -> Format {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Snapshot> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let invalid = |why: String| Failure::SnapshotInvalid { path: path.display().to_string(), why };
     let mut bytes = Vec::new();
     let limit = SNAPSHOT_SIZE_MAX + 1;

@@ -44,6 +44,8 @@ use watcher::Watcher;
 
 /// Records that may wait here; alerts beyond are counted and not told.
 const WAITING: usize = 65_536;
+/// Bytes for what containers use first: it is read twice a second, and what has no room is told when it is used again.
+const PROFILE_BYTES: u32 = 4 << 20;
 /// How often it is kept how long containers were watched, and looked for what is due.
 const BEAT: Duration = Duration::from_secs(5);
 /// How long the actions that are under way may take at the end.
@@ -156,7 +158,7 @@ pub async fn watch(
         watch_names: watched.names,
         watch_folders: watched.folders,
         prompt: respond,
-        profile: profile && store.is_some(),
+        profile_bytes: if profile && store.is_some() { PROFILE_BYTES } else { 0 },
         ..Options::default()
     };
     let (mut sensor, abilities) = Source::load(&options, without_kernel)?;

@@ -21,7 +21,7 @@ fn settled() -> Profile {
 }
 
 fn why(profile: &Profile, rule: &Rule, part: Part) -> Vec<Unsettled> {
-    Coverage::of(profile, rule).unsettled(&[part]).into_iter().map(|(_, why)| why.clone()).collect()
+    Coverage::of(profile, rule).unsettled(&[part]).into_keys().cloned().collect()
 }
 
 #[test]

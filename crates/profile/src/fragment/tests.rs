@@ -117,22 +117,24 @@ fn what_is_not_known_is_not_taken_away() {
 }
 
 #[test]
-fn hostile_names_stay_names() {
-    for image in
-        ["$(touch x)", "a'b\"; rm -rf /", "a\nb", "--privileged", "`x`", "웹", "a: b # c", ""]
-    {
+fn hostile_names_are_no_options_and_no_commands() {
+    let odd =
+        ["$(touch x)", "a'b\"; rm -rf /", "a\nb", "--privileged", "`x`", "웹", "a: b # c", ""];
+    for image in odd {
         let mut profile = web();
         profile.image_name = image.into();
-        let image =
-            if image.is_empty() { profile.workload.image.clone() } else { image.to_owned() };
+        let image = profile.workload.image.clone();
         assert_eq!(words(&fragment(&profile, Format::Docker, &[])).last(), Some(&image));
         let compose = read(&fragment(&profile, Format::Compose, &[]));
-        assert_eq!(compose["services"]["web-1"]["image"], image.replace('$', "$$"));
+        assert_eq!(compose["services"]["web-1"]["image"], image);
         let pod = read(&fragment(&profile, Format::Kubernetes, &[]));
         assert_eq!(pod["spec"]["containers"][0]["image"], image);
+        profile.workload.image = "-x".into();
+        assert!(fragment(&profile, Format::Docker, &[]).ends_with("  IMAGE\n"));
     }
     for (name, slug) in [("", "container"), ("웹", "container"), ("../../x", "x"), ("A b", "a-b")]
     {
         assert_eq!(super::slug(name), slug);
     }
+    assert_eq!(super::quote("it's $x"), "'it'\\''s $x'");
 }

@@ -82,7 +82,7 @@ pub(super) async fn password(
     State(desk): State<Desk>,
     visitor: Visitor,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     password_page(&desk, &visitor, &given, None).await
 }
 
@@ -91,21 +91,18 @@ async fn password_page(
     visitor: &Visitor,
     given: &Given,
     refused: Option<Refused>,
-) -> Response {
-    let p = match Shell::enter(desk, visitor, "password", "/password", given).await {
-        Ok(p) => p.with(refused),
-        Err(other) => return other,
-    };
+) -> Result<Response, Response> {
+    let p = Shell::enter(desk, visitor, "password", "/password", given).await?.with(refused);
     let forced = p.me.as_ref().is_some_and(|me| me.must_change_password);
     let page = PasswordPage { p, forced };
-    page.p.answer(&page)
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn change_password(
     State(desk): State<Desk>,
     visitor: Visitor,
     Form(given): Form<Given>,
-) -> Response {
+) -> Result<Response, Response> {
     let visitor = signed(visitor, &given);
     let (old, new) = (given.raw("old"), given.raw("new"));
     let answer = if new == given.raw("again") {
@@ -114,7 +111,7 @@ pub(super) async fn change_password(
         Err(Refusal::invalid("again", "differs"))
     };
     match answer {
-        Ok(_) => Redirect::to("/?said=password").into_response(),
+        Ok(_) => Ok(Redirect::to("/?said=password").into_response()),
         Err(refusal) => {
             let refused = Refused { form: "password", refusal, given: Given::default() };
             password_page(&desk, &visitor, &Given::default(), Some(refused)).await

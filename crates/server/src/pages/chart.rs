@@ -1,7 +1,7 @@
 //! The drawings: the course of the score and the share of each status, as numbers for the templates' SVG.
 
+use haechi_core::Status;
 use haechi_core::report::Counts;
-use haechi_core::{Area, Status};
 use haechi_protocol::TrendPoint;
 
 /// The course of the score in a box of 600 by 120.
@@ -109,14 +109,6 @@ pub(super) fn bar(counts: &Counts) -> Vec<Part> {
         part
     });
     parts.into()
-}
-
-/// The area with the lowest score, if one is lower than the others.
-pub(super) fn weakest(areas: &[haechi_protocol::AreaLine]) -> Option<Area> {
-    let scored = || areas.iter().filter_map(|line| Some((line.area, line.score?)));
-    let lowest = scored().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let alone = scored().filter(|other| other.1 <= lowest.1).count() == 1;
-    (alone && lowest.1 < 100.0).then_some(lowest.0)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 
 use super::encoded;
 use super::shell::{Asked, Given, Refused, Shell, back, signed};
+use super::ui::is_good;
 use crate::desk::Desk;
 use crate::visitor::Visitor;
 
@@ -52,8 +53,8 @@ pub(super) struct ItemTemplate {
     pub(super) given: Given,
     pub(super) benchmark: String,
     pub(super) it: ItemPage,
-    /// The finding that the form to accept begins with.
-    pub(super) chosen: Option<usize>,
+    /// The status that was asked for.
+    pub(super) only: Option<Status>,
     /// The last day that is offered first, and the last that may be.
     pub(super) days: (Date, Date),
 }
@@ -106,14 +107,39 @@ impl ItemTemplate {
         out
     }
 
+    /// How many findings there are of those that were asked for: without a status, those that are not as they should be.
+    pub(super) fn asked_for(&self) -> u64 {
+        let counts = &self.it.item.counts;
+        let wanted = |status: &Status| self.only.map_or(!is_good(*status), |only| only == *status);
+        Status::WORST_FIRST.into_iter().filter(wanted).map(|status| counts.of(status)).sum()
+    }
+
+    /// Findings that are not listed because nothing has to be done, by status.
+    pub(super) fn left_out(&self) -> Vec<(Status, u64)> {
+        let counted = |status: Status| (status, self.it.item.counts.of(status));
+        let good = Status::WORST_FIRST.into_iter().filter(|status| is_good(*status));
+        let is_left_out = |(_, count): &(Status, u64)| self.only.is_none() && *count > 0;
+        good.map(counted).filter(is_left_out).collect()
+    }
+
+    /// Whether a line for each finding is enough.
+    pub(super) fn compact(&self) -> bool {
+        self.only.is_some_and(is_good)
+    }
+
     /// Failing findings: those that can be accepted.
-    pub(super) fn failing(&self) -> impl Iterator<Item = (usize, &Finding)> {
-        self.findings().enumerate().filter(|(_, f)| f.status == Status::Fail)
+    pub(super) fn failing(&self) -> impl Iterator<Item = &Finding> {
+        self.findings().filter(|finding| finding.status == Status::Fail)
+    }
+
+    /// Whether there is something to accept here.
+    pub(super) fn acceptable(&self) -> bool {
+        self.p.operator() && (self.failing().next().is_some() || self.p.problem("accept").is_some())
     }
 
     /// Checks that fail here.
     pub(super) fn checks(&self) -> Vec<&str> {
-        let mut checks: Vec<_> = self.failing().map(|(_, f)| f.check.as_str()).collect();
+        let mut checks: Vec<_> = self.failing().map(|finding| finding.check.as_str()).collect();
         checks.sort_unstable();
         checks.dedup();
         checks
@@ -125,33 +151,48 @@ impl ItemTemplate {
         finding.subject.name.chars().map(|c| if hidden(c) { '?' } else { c }).collect()
     }
 
-    /// The finding that the form begins with.
-    pub(super) fn first(&self) -> Option<&Finding> {
-        let chosen = self.chosen.and_then(|place| self.findings().nth(place));
-        chosen
-            .filter(|f| f.status == Status::Fail)
-            .or_else(|| self.failing().next().map(|(_, f)| f))
+    /// The failing finding beside which "accept" was chosen.
+    pub(super) fn chosen(&self) -> Option<&Finding> {
+        let (check, of) = (self.given.get("check"), self.given.get("of"));
+        self.failing().find(|finding| finding.check == check && named(finding) == of)
     }
+
+    /// What a field of the form begins with: what was sent and refused, else what belongs to the finding that was
+    /// chosen, else nothing.
+    pub(super) fn begins(&self, field: &str) -> String {
+        let chosen = self.chosen().map(|finding| match field {
+            "check" => finding.check.clone(),
+            "kind" => finding.subject.kind.name().to_owned(),
+            _ => self.pattern(finding),
+        });
+        self.p.value("accept", field, &chosen.unwrap_or_default()).to_owned()
+    }
+
+    /// This page with a finding chosen.
+    pub(super) fn choice(&self, finding: &Finding) -> String {
+        let query = self.given.query("of", "check", &finding.check);
+        format!("{query}&of={}#accept", encoded(named(finding)))
+    }
+}
+
+/// How a link names the subject of a finding.
+fn named(finding: &Finding) -> &str {
+    let subject = &finding.subject;
+    if subject.id.is_empty() { subject.name.trim() } else { subject.id.trim() }
 }
 
 pub(super) async fn list(
     State(desk): State<Desk>,
     visitor: Visitor,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/checklist{}", given.query("", "text", given.get("text")));
-    let p = match Shell::enter(&desk, &visitor, "checklist", &path, &given).await {
-        Ok(p) => p,
-        Err(other) => return other,
-    };
-    let benchmarks = match desk.ask(&visitor, ListBenchmarks::default()).await {
-        Ok(list) => list.rows,
-        Err(refusal) => return p.refuse(&refusal),
-    };
+    let p = Shell::enter(&desk, &visitor, "checklist", &path, &given).await?;
+    let benchmarks = desk.ask(&visitor, ListBenchmarks::default()).await;
+    let benchmarks = benchmarks.map_err(|refusal| p.refuse(&refusal))?.rows;
     let first = || benchmarks.first().map(|line| line.id.clone());
-    let Some(benchmark) = given.some("benchmark").or_else(first) else {
-        return p.refuse(&Refusal::Missing);
-    };
+    let benchmark = given.some("benchmark").or_else(first);
+    let benchmark = benchmark.ok_or_else(|| p.refuse(&Refusal::Missing))?;
     let question = ListItems {
         benchmark: benchmark.clone(),
         area: given.pick("area"),
@@ -159,13 +200,9 @@ pub(super) async fn list(
         severity: given.pick("severity"),
         text: given.some("text"),
     };
-    match desk.ask(&visitor, question).await {
-        Ok(it) => {
-            let page = ChecklistPage { p, given, benchmark, benchmarks, it };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
-    }
+    let it = desk.ask(&visitor, question).await.map_err(|refusal| p.refuse(&refusal))?;
+    let page = ChecklistPage { p, given, benchmark, benchmarks, it };
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn item(
@@ -173,7 +210,7 @@ pub(super) async fn item(
     visitor: Visitor,
     Path((benchmark, item)): Path<(String, String)>,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     item_page(&desk, &visitor, (benchmark, item), &given, None).await
 }
 
@@ -183,29 +220,33 @@ async fn item_page(
     (benchmark, item): (String, String),
     given: &Given,
     refused: Option<Refused>,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/checklist/{}/{}", encoded(&benchmark), encoded(&item));
-    let p = match Shell::enter(desk, visitor, "checklist", &path, given).await {
-        Ok(p) => p.with(refused),
-        Err(other) => return other,
-    };
+    let p = Shell::enter(desk, visitor, "checklist", &path, given).await?.with(refused);
+    let only: Option<Status> = given.pick("status");
     let question = ShowItem {
         benchmark: benchmark.clone(),
         item,
-        status: given.pick("status"),
+        status: only,
         after: given.some("after"),
         limit: LIMIT,
     };
-    match desk.ask(visitor, question).await {
-        Ok(it) => {
-            let title = format!("{} {}", it.item.id, it.item.title.get(p.t.lang));
-            let days = expiry();
-            let chosen = given.read("accept");
-            let (p, given) = (p.titled(&title), given.clone());
-            let page = ItemTemplate { p, given, benchmark, it, chosen, days };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
+    let mut it = desk.ask(visitor, question).await.map_err(|refusal| p.refuse(&refusal))?;
+    if only.is_none() {
+        leave_out_good(&mut it);
+    }
+    let title = format!("{} {}", it.item.id, it.item.title.get(p.t.lang));
+    let (p, given) = (p.titled(&title), given.clone());
+    let page = ItemTemplate { p, given, benchmark, it, only, days: expiry() };
+    Ok(page.p.answer(&page))
+}
+
+/// Leaves out what is as it should be. It comes last, so there is nothing else on the pages after it.
+fn leave_out_good(it: &mut ItemPage) {
+    let all = it.findings.len();
+    it.findings.retain(|row| !is_good(row.finding.status));
+    if it.findings.len() < all {
+        it.next = None;
     }
 }
 
@@ -224,7 +265,7 @@ pub(super) async fn accept(
     State(desk): State<Desk>,
     visitor: Visitor,
     Form(given): Form<Given>,
-) -> Response {
+) -> Result<Response, Response> {
     let visitor = signed(visitor, &given);
     let answer = match given.read("expires") {
         Some(expires) => {
@@ -245,6 +286,6 @@ pub(super) async fn accept(
             let refused = Refused { form: "accept", refusal, given };
             item_page(&desk, &visitor, place, &Given::default(), Some(refused)).await
         }
-        answer => back(&given, "accept", answer),
+        answer => Ok(back(&given, "accept", answer)),
     }
 }

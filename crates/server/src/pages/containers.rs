@@ -5,8 +5,8 @@ use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use haechi_protocol::{
-    Act, ContainerPage, ContainerRow, Deed, LIMIT, List, ListContainers, Refusal, Resources,
-    ShowContainer,
+    Act, ContainerPage, ContainerRow, Deed, LIMIT, ListContainers, Ranked, Refusal, Resources,
+    Role, ShowContainer,
 };
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
@@ -16,12 +16,15 @@ use super::shell::{Asked, Given, Refused, Shell, back, signed};
 use crate::desk::Desk;
 use crate::visitor::Visitor;
 
+/// The state of a container of which only the record is left.
+const GONE: &str = "gone";
+
 #[derive(Template)]
 #[template(path = "containers.html")]
 pub(super) struct ContainersPage {
     pub(super) p: Shell,
     pub(super) given: Given,
-    pub(super) it: List<ContainerRow>,
+    pub(super) it: Ranked<ContainerRow>,
 }
 
 impl ContainersPage {
@@ -50,6 +53,22 @@ impl ContainerTemplate {
             "paused" => &["resume", "stop"],
             _ => &[],
         }
+    }
+
+    /// What has to be said about it first: how far what is shown can be trusted.
+    pub(super) fn note(&self) -> Option<&'static str> {
+        let c = &self.it.container;
+        match c.state.as_str() {
+            GONE => Some("container.gone"),
+            _ if c.verified => None,
+            "unknown" => Some("container.perhaps-gone"),
+            _ => Some("container.unverified"),
+        }
+    }
+
+    /// Whether it can have processes and connections.
+    pub(super) fn is_there(&self) -> bool {
+        self.it.container.state != GONE
     }
 
     /// Findings that need nothing to be done.
@@ -95,25 +114,22 @@ pub(super) async fn list(
     State(desk): State<Desk>,
     visitor: Visitor,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/containers{}", given.query("", "text", given.get("text")));
-    let p = match Shell::enter(&desk, &visitor, "containers", &path, &given).await {
-        Ok(p) => p,
-        Err(other) => return other,
+    let p = Shell::enter(&desk, &visitor, "containers", &path, &given).await?;
+    let question = ListContainers {
+        running: match given.get("running") {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        },
+        text: given.some("text"),
+        after: given.some("after"),
+        limit: LIMIT,
     };
-    let running = match given.get("running") {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    };
-    let (text, after) = (given.some("text"), given.some("after"));
-    match desk.ask(&visitor, ListContainers { running, text, after, limit: LIMIT }).await {
-        Ok(it) => {
-            let page = ContainersPage { p, given, it };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
-    }
+    let it = desk.ask(&visitor, question).await.map_err(|refusal| p.refuse(&refusal))?;
+    let page = ContainersPage { p, given, it };
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn show(
@@ -121,26 +137,20 @@ pub(super) async fn show(
     visitor: Visitor,
     Path(id): Path<String>,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/containers/{}", encoded(&id));
-    let p = match Shell::enter(&desk, &visitor, "containers", &path, &given).await {
-        Ok(p) => p,
-        Err(other) => return other,
-    };
-    match desk.ask(&visitor, ShowContainer { id }).await {
-        Ok(it) => {
-            let page = ContainerTemplate { p: p.titled(&it.container.name), it };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
-    }
+    let p = Shell::enter(&desk, &visitor, "containers", &path, &given).await?;
+    let question = ShowContainer { id };
+    let it = desk.ask(&visitor, question).await.map_err(|refusal| p.refuse(&refusal))?;
+    let page = ContainerTemplate { p: p.titled(&it.container.name), it };
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn sure(
     State(desk): State<Desk>,
     visitor: Visitor,
     Path((id, deed)): Path<(String, String)>,
-) -> Response {
+) -> Result<Response, Response> {
     sure_page(&desk, &visitor, id, &deed, None).await
 }
 
@@ -150,34 +160,30 @@ async fn sure_page(
     id: String,
     deed: &str,
     refused: Option<Refused>,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/containers/{}", encoded(&id));
-    let p = match Shell::enter(desk, visitor, "containers", &path, &Given::default()).await {
-        Ok(p) => p.with(refused),
-        Err(other) => return other,
-    };
-    let Some(deed) = ["pause", "resume", "stop"].into_iter().find(|name| *name == deed) else {
-        return p.refuse(&Refusal::Missing);
-    };
+    let p = Shell::enter(desk, visitor, "containers", &path, &Given::default()).await?;
+    let p = p.with(refused);
+    let deed = ["pause", "resume", "stop"].into_iter().find(|name| *name == deed);
+    let deed = deed.ok_or_else(|| p.refuse(&Refusal::Missing))?;
     if !p.operator() {
-        return p.refuse(&Refusal::Forbidden);
+        return Err(p.needs(Role::Operator));
     }
-    match desk.ask(visitor, ShowContainer { id }).await {
-        Ok(page) => {
-            let it = page.container;
-            let title = p.t.x(&format!("sure.{deed}"), &it.name);
-            let page = SurePage { p: p.titled(&title), it, deed };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
+    let page = desk.ask(visitor, ShowContainer { id }).await;
+    let it = page.map_err(|refusal| p.refuse(&refusal))?.container;
+    if it.state == GONE {
+        return Err(p.refuse(&Refusal::Missing));
     }
+    let title = p.t.x(&format!("sure.{deed}"), &it.name);
+    let page = SurePage { p: p.titled(&title), it, deed };
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn act(
     State(desk): State<Desk>,
     visitor: Visitor,
     Form(given): Form<Given>,
-) -> Response {
+) -> Result<Response, Response> {
     let visitor = signed(visitor, &given);
     let (id, deed) = (given.get("id").to_owned(), given.get("deed").to_owned());
     let what = Deed::deserialize(StrDeserializer::<Error>::new(&deed));
@@ -193,6 +199,6 @@ pub(super) async fn act(
             let refused = Refused { form: "act", refusal, given };
             sure_page(&desk, &visitor, id, &deed, Some(refused)).await
         }
-        answer => back(&given, &deed, answer),
+        answer => Ok(back(&given, &deed, answer)),
     }
 }

@@ -21,18 +21,12 @@ pub(super) async fn list(
     State(desk): State<Desk>,
     visitor: Visitor,
     Query(given): Asked,
-) -> Response {
-    let p = match Shell::enter(&desk, &visitor, "exceptions", "/exceptions", &given).await {
-        Ok(p) => p,
-        Err(other) => return other,
-    };
-    match desk.ask(&visitor, ListExceptions::default()).await {
-        Ok(list) => {
-            let page = ExceptionsPage { p, rows: list.rows };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
-    }
+) -> Result<Response, Response> {
+    let p = Shell::enter(&desk, &visitor, "exceptions", "/exceptions", &given).await?;
+    let list = desk.ask(&visitor, ListExceptions::default()).await;
+    let rows = list.map_err(|refusal| p.refuse(&refusal))?.rows;
+    let page = ExceptionsPage { p, rows };
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn withdraw(

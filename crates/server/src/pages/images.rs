@@ -8,7 +8,7 @@ use haechi_core::inventory::Package;
 use haechi_core::report::images::LayerLine;
 use haechi_core::verdict::{ImageReport, Reason};
 use haechi_core::vulnerability::{FixState, Vulnerability};
-use haechi_protocol::{ImagePage, ImageRow, LIMIT, List, ListImages, ScanImage, ShowImage};
+use haechi_protocol::{ImagePage, ImageRow, LIMIT, ListImages, Ranked, ScanImage, ShowImage};
 
 use super::encoded;
 use super::shell::{Asked, Given, Shell, back, signed};
@@ -23,7 +23,7 @@ const ROWS_MAX: usize = 300;
 pub(super) struct ImagesPage {
     pub(super) p: Shell,
     pub(super) given: Given,
-    pub(super) it: List<ImageRow>,
+    pub(super) it: Ranked<ImageRow>,
 }
 
 #[derive(Template)]
@@ -112,25 +112,18 @@ pub(super) async fn list(
     State(desk): State<Desk>,
     visitor: Visitor,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/images{}", given.query("", "text", given.get("text")));
-    let p = match Shell::enter(&desk, &visitor, "images", &path, &given).await {
-        Ok(p) => p,
-        Err(other) => return other,
-    };
+    let p = Shell::enter(&desk, &visitor, "images", &path, &given).await?;
     let question = ListImages {
         safety: given.pick("safety"),
         text: given.some("text"),
         after: given.some("after"),
         limit: LIMIT,
     };
-    match desk.ask(&visitor, question).await {
-        Ok(it) => {
-            let page = ImagesPage { p, given, it };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
-    }
+    let it = desk.ask(&visitor, question).await.map_err(|refusal| p.refuse(&refusal))?;
+    let page = ImagesPage { p, given, it };
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn show(
@@ -138,21 +131,16 @@ pub(super) async fn show(
     visitor: Visitor,
     Path(id): Path<String>,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/images/{}", encoded(&id));
-    let p = match Shell::enter(&desk, &visitor, "images", &path, &given).await {
-        Ok(p) => p,
-        Err(other) => return other,
-    };
-    match desk.ask(&visitor, ShowImage { id }).await {
-        Ok(mut it) => {
-            let report = it.report.take().and_then(|value| serde_json::from_value(value).ok());
-            let p = p.titled(&it.image.image.name);
-            let page = ImageTemplate { p, it, report, text: given.get("text").to_owned() };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
-    }
+    let p = Shell::enter(&desk, &visitor, "images", &path, &given).await?;
+    let shown = desk.ask(&visitor, ShowImage { id }).await;
+    let mut it = shown.map_err(|refusal| p.refuse(&refusal))?;
+    let report = it.report.take().and_then(|value| serde_json::from_value(value).ok());
+    let t = p.t;
+    let p = p.titled(&t.name(&it.image.image.name));
+    let page = ImageTemplate { p, it, report, text: given.get("text").to_owned() };
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn scan(

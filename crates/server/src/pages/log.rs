@@ -32,12 +32,9 @@ pub(super) async fn activity(
     State(desk): State<Desk>,
     visitor: Visitor,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/activity{}", given.query("", "of", given.get("of")));
-    let p = match Shell::enter(&desk, &visitor, "activity", &path, &given).await {
-        Ok(p) => p,
-        Err(other) => return other,
-    };
+    let p = Shell::enter(&desk, &visitor, "activity", &path, &given).await?;
     let (container, before) = (given.some("container"), given.read("before"));
     let answer = if given.get("of") == "haechi" {
         let question =
@@ -48,32 +45,21 @@ pub(super) async fn activity(
             ListActivity { container, action: given.some("action"), before, limit: LIMIT };
         desk.ask(&visitor, question).await.map(|engine| (Some(engine), None))
     };
-    match answer {
-        Ok((engine, own)) => {
-            let page = ActivityPage { p, given, engine, own };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
-    }
+    let (engine, own) = answer.map_err(|refusal| p.refuse(&refusal))?;
+    let page = ActivityPage { p, given, engine, own };
+    Ok(page.p.answer(&page))
 }
 
 pub(super) async fn audit(
     State(desk): State<Desk>,
     visitor: Visitor,
     Query(given): Asked,
-) -> Response {
+) -> Result<Response, Response> {
     let path = format!("/audit{}", given.query("", "actor", given.get("actor")));
-    let p = match Shell::enter(&desk, &visitor, "audit", &path, &given).await {
-        Ok(p) => p,
-        Err(other) => return other,
-    };
+    let p = Shell::enter(&desk, &visitor, "audit", &path, &given).await?;
     let question =
         ListAudit { actor: given.some("actor"), before: given.read("before"), limit: LIMIT };
-    match desk.ask(&visitor, question).await {
-        Ok(it) => {
-            let page = AuditPage { p, given, it };
-            page.p.answer(&page)
-        }
-        Err(refusal) => p.refuse(&refusal),
-    }
+    let it = desk.ask(&visitor, question).await.map_err(|refusal| p.refuse(&refusal))?;
+    let page = AuditPage { p, given, it };
+    Ok(page.p.answer(&page))
 }

@@ -4,12 +4,13 @@ use askama::Template;
 use axum::Form;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use haechi_core::Severity;
 use haechi_core::alert::Priority;
-use haechi_core::score::Moved;
-use haechi_protocol::{Overview, Picture, Verify};
+use haechi_core::report::most_at_risk;
+use haechi_core::score::{Moved, Movement};
+use haechi_core::{Area, Severity};
+use haechi_protocol::{AlertGroup, MOVED, Overview, Picture, Verify};
 
-use super::chart::{self, Course};
+use super::chart::Course;
 use super::shell::{Asked, Given, Shell, back, signed};
 use crate::desk::Desk;
 use crate::visitor::Visitor;
@@ -20,7 +21,8 @@ pub(super) struct OverviewPage {
     pub(super) p: Shell,
     pub(super) it: Picture,
     pub(super) course: Course,
-    pub(super) weakest: Option<haechi_core::Area>,
+    /// The area that is marked.
+    pub(super) at_risk: Option<Area>,
 }
 
 /// Why an empty list of risks does not mean that nothing is at risk, or a full one is of an earlier verification; a key of
@@ -68,6 +70,19 @@ impl OverviewPage {
         )
     }
 
+    /// What moved the score so that it shows, as far as there is room; how many more did, and how many did not show.
+    pub(super) fn moved(&self) -> (&[Moved], usize, usize) {
+        let (shown, little) = self.it.movement.as_ref().map(Movement::shown).unwrap_or_default();
+        let (first, more) = shown.split_at(shown.len().min(MOVED));
+        (first, more.len(), little.len())
+    }
+
+    /// How many equal alerts there are, as a factor.
+    pub(super) fn times(&self, group: &AlertGroup) -> String {
+        let more = if group.more { "+" } else { "" };
+        format!("×{}{more}", self.p.t.number(group.count))
+    }
+
     /// The title of a check that moved the score; its id if that is not known.
     pub(super) fn title_of<'a>(&'a self, check: &'a str) -> &'a str {
         self.it.titles.get(check).map_or(check, |title| title.get(self.p.t.lang))
@@ -107,8 +122,9 @@ pub(super) async fn overview(
     };
     match desk.ask(&visitor, Overview { benchmark: given.some("benchmark") }).await {
         Ok(it) => {
-            let (course, weakest) = (Course::of(&it.trend), chart::weakest(&it.areas));
-            let page = OverviewPage { p, it, course, weakest };
+            let areas = it.areas.iter().map(|line| (line.area, &line.failing, line.score));
+            let at_risk = most_at_risk(areas);
+            let page = OverviewPage { p, course: Course::of(&it.trend), it, at_risk };
             page.p.answer(&page)
         }
         Err(refusal) => p.refuse(&refusal),

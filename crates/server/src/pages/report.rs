@@ -51,6 +51,12 @@ impl ReportPage {
         }
     }
 
+    /// How many verifications there were, and on how many days.
+    pub(super) fn taken(&self) -> String {
+        let (t, days) = (&self.p.t, self.it.verifications.len());
+        t.xy("report.verified", t.n("report.times", self.it.taken), t.n("report.days", days))
+    }
+
     /// For how long containers were watched.
     pub(super) fn watched(&self) -> String {
         let (t, watched) = (&self.p.t, &self.it.watched);

@@ -66,7 +66,7 @@ impl Given {
 }
 
 /// A form that was sent and refused: shown again with what was in it, and why.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Refused {
     /// Name of the form.
     pub(super) form: &'static str,
@@ -90,8 +90,16 @@ pub(super) const NAVIGATION: [(&str, &str); 10] = [
     ("settings", "/settings"),
 ];
 
+/// The least role that a page of the navigation is for.
+fn least(here: &str) -> Role {
+    match here {
+        "audit" | "report" => Role::Auditor,
+        _ => Role::Viewer,
+    }
+}
+
 /// What a template needs besides its own matter.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Shell {
     pub(super) t: Words,
     pub(super) theme: Theme,
@@ -168,17 +176,29 @@ impl Shell {
     }
 
     /// What shows instead of a page that was refused.
-    pub(super) fn refuse(mut self, refusal: &Refusal) -> Response {
-        if *refusal == Refusal::Unauthenticated {
-            let next = super::encoded(local(&self.path));
-            return Redirect::to(&format!("/login?next={next}")).into_response();
+    pub(super) fn refuse(&self, refusal: &Refusal) -> Response {
+        match refusal {
+            Refusal::Unauthenticated => {
+                let next = super::encoded(local(&self.path));
+                Redirect::to(&format!("/login?next={next}")).into_response()
+            }
+            Refusal::Forbidden if !self.may(least(self.here)) => self.needs(least(self.here)),
+            other => self.instead("problem", self.words_of(other), other.status()),
         }
-        self.title = self.t.get("problem").to_owned();
-        let words = self.words_of(refusal);
-        let status =
-            StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        let page = Problem { p: self, words };
-        (status, show(&page)).into_response()
+    }
+
+    /// What shows instead of a page that needs this role.
+    pub(super) fn needs(&self, role: Role) -> Response {
+        let named = |role: Role| self.t.of("role", role.name());
+        let own = self.me.as_ref().map_or_else(String::new, |me| named(me.role));
+        let words = self.t.xy("refused.role", named(role), own);
+        self.instead("not-for-role", words, Refusal::Forbidden.status())
+    }
+
+    fn instead(&self, title: &str, words: String, status: u16) -> Response {
+        let p = Self { title: self.t.get(title).to_owned(), ..self.clone() };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        (status, show(&Problem { p, words })).into_response()
     }
 
     /// A page as an answer: 422, or what the refusal says, if it shows a refused form.
@@ -231,7 +251,7 @@ impl Shell {
 
     /// Whether a page of the navigation is for whoever looks.
     pub(super) fn may_see(&self, here: &str) -> bool {
-        !["audit", "report"].contains(&here) || self.auditor()
+        self.may(least(here))
     }
 
     pub(super) fn auditor(&self) -> bool {

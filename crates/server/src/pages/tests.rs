@@ -6,16 +6,42 @@ use std::path::Path;
 
 use haechi_core::Lang;
 use haechi_core::text::Catalog;
+use haechi_protocol::Refusal;
 use regex::Regex;
 
 const WEB: &str = include_str!("../../../../texts/web.yaml");
 const REPORT: &str = include_str!("../../../../texts/report.yaml");
 
 /// Families whose members are made of closed lists: `t.of("status", …)`.
-const FAMILIES: [&str; 25] = [
-    "alerts", "area", "cause", "deed", "done", "event", "fix", "found", "invalid", "job",
-    "job.kind", "kind", "origin", "outcome", "page", "priority", "refused", "resource", "response",
-    "role", "safety", "secret", "state", "sure", "theme",
+const FAMILIES: [&str; 28] = [
+    "alerts",
+    "area",
+    "audit.action",
+    "audit.detail",
+    "audit.outcome",
+    "cause",
+    "deed",
+    "done",
+    "event",
+    "fix",
+    "found",
+    "invalid",
+    "job",
+    "job.kind",
+    "kind",
+    "origin",
+    "outcome",
+    "page",
+    "priority",
+    "refused",
+    "resource",
+    "response",
+    "role",
+    "safety",
+    "secret",
+    "state",
+    "sure",
+    "theme",
 ];
 
 fn sources() -> String {
@@ -131,6 +157,101 @@ fn what_the_desk_finds_wrong_has_words() {
         }
     }
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Files of a folder of this workspace, without tests.
+fn files(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.file_stem().is_some_and(|name| name == "tests") {
+            true => {}
+            false if path.is_dir() => files(&path, found),
+            false => {
+                let text = fs::read_to_string(path).unwrap();
+                let (own, _) = text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((&text, ""));
+                found.push(own.to_owned());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_audit_log_and_work_that_failed_speak_both_languages() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut all = Vec::new();
+    for folder in ["desk/src", "haechi/src/commands"] {
+        files(&crates.join(folder), &mut all);
+    }
+    let mut needed: BTreeSet<String> =
+        haechi_protocol::routes().iter().map(|row| format!("audit.action.{}", row.name)).collect();
+    // What Haechi does by itself, and what its commands do, is named where it is recorded.
+    let named = Regex::new(r#"\b(?:own|record|begin|deed|tell|refused)\([^;]*?"([A-Z][A-Za-z]+)""#)
+        .unwrap();
+    let failed = Regex::new(r#"const [A-Z_]+: &str = "([a-z-]+)";"#).unwrap();
+    let jobs = fs::read_to_string(crates.join("desk/src/jobs.rs")).unwrap();
+    for (family, rule, texts) in
+        [("audit.action", named, &all[..]), ("job.problem", failed, &[jobs][..])]
+    {
+        let found = texts.iter().flat_map(|text| rule.captures_iter(text));
+        needed.extend(found.map(|found| format!("{family}.{}", &found[1])));
+    }
+    for known in ["JobBegun", "ResetPassword", "Withdrew", "Refusals"] {
+        assert!(needed.contains(&format!("audit.action.{known}")), "{known} is not looked at");
+    }
+    assert!(needed.contains("job.problem.interrupted"));
+    let log = fs::read_to_string(crates.join("audit/src/lib.rs")).unwrap();
+    let broken = Regex::new(r#"BROKEN: .* = \("haechi", "(\w+)", "(\w+)"\)"#).unwrap();
+    let broken = broken.captures(&log).unwrap();
+    needed.insert(format!("audit.action.{}", &broken[1]));
+    for word in [&broken[2], "begun", "done", "failed", "counted", "refused"] {
+        needed.insert(format!("audit.outcome.{word}"));
+    }
+    let refusals = [
+        Refusal::Unauthenticated,
+        Refusal::WrongPassword,
+        Refusal::Forbidden,
+        Refusal::invalid("", ""),
+        Refusal::Missing,
+        Refusal::Conflict,
+        Refusal::TooMany { retry_s: 1 },
+        Refusal::Unavailable,
+    ];
+    needed.extend(refusals.iter().map(|refusal| format!("audit.outcome.{}", refusal.word())));
+    // Parts of a question that changes something are details of its record, but for secrets.
+    for row in haechi_protocol::routes().into_iter().filter(|row| row.method.changes()) {
+        let mut schemas = schemars::SchemaGenerator::default();
+        let _ = (row.question)(&mut schemas);
+        let all = serde_json::to_value(schemas.definitions()).unwrap();
+        let parts = all[row.name]["properties"].as_object().into_iter().flat_map(|all| all.keys());
+        let told = parts.filter(|part| !["password", "old", "new"].contains(&part.as_str()));
+        needed.extend(told.map(|part| format!("audit.detail.{part}")));
+    }
+    for own in ["about", "account", "begun", "checkpoint", "cut", "head", "owner", "version"] {
+        needed.insert(format!("audit.detail.{own}"));
+    }
+    let (web, _) = catalogs();
+    let there: BTreeSet<&str> = web.keys().collect();
+    let missing: Vec<_> = needed.iter().filter(|key| !there.contains(key.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    for key in &needed {
+        let hangul = |c: char| ('\u{ac00}'..='\u{d7a3}').contains(&c);
+        assert!(web.get(Lang::Ko, key).contains(hangul), "{key} is not in Korean");
+        assert!(!web.get(Lang::En, key).contains(hangul), "{key} is not in English");
+    }
+}
+
+#[test]
+fn a_word_without_a_sentence_is_shown_as_it_is() {
+    let t = super::words::Words { lang: Lang::Ko };
+    assert_eq!((t.deed("Login"), t.deed("Future")), ("로그인".into(), "Future".into()));
+    assert_eq!((t.came("forbidden"), t.came("odd")), ("권한 없음".into(), "odd".into()));
+    assert!(t.failure("interrupted").contains("중단"));
+    assert_eq!(t.failure("error: no route to host"), "error: no route to host");
+    let digest = "0123456789abcdef".repeat(4);
+    assert_eq!(t.name(&format!("sha256:{digest}")), "0123456789ab");
+    for other in [digest.clone(), format!("sha256:{digest}0"), "sha256:web".to_owned()] {
+        assert_eq!(t.name(&other), other, "a name that only looks like an id");
+    }
 }
 
 #[test]

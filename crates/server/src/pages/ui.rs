@@ -2,6 +2,8 @@
 //!
 //! Made of closed lists and of Haechi's own words only; nothing that somebody else named comes in here.
 
+use std::borrow::Cow;
+
 use askama::filters::Safe;
 use haechi_core::alert::Priority;
 use haechi_core::response::Outcome;
@@ -18,7 +20,46 @@ fn marked(class: &str, name: &str, icon: &str, word: &str) -> Safe<String> {
     ))
 }
 
+/// Whether a finding is as it should be: nobody has to do or to answer for anything.
+pub(super) fn is_good(status: Status) -> bool {
+    matches!(status, Status::Pass | Status::NotApplicable)
+}
+
 impl Words {
+    /// The severity of what has this status; none where it would make what is good look bad.
+    pub(super) fn severity_of(&self, status: &Status, severity: &Severity) -> Safe<String> {
+        if is_good(*status) { Safe(String::new()) } else { self.severity(severity) }
+    }
+
+    /// What was done, in the audit log; of an action that is not known, its name.
+    pub(super) fn deed<'a>(&self, action: &'a str) -> Cow<'a, str> {
+        self.word("audit.action", action)
+    }
+
+    /// What came of it.
+    pub(super) fn came<'a>(&self, outcome: &'a str) -> Cow<'a, str> {
+        self.word("audit.outcome", outcome)
+    }
+
+    /// How a detail of a record is called.
+    pub(super) fn detail<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        self.word("audit.detail", name)
+    }
+
+    /// What went wrong with a piece of work: a word of Haechi's own as a sentence, else what its process said last.
+    pub(super) fn failure<'a>(&self, problem: &'a str) -> Cow<'a, str> {
+        match self.word("job.problem", problem) {
+            Cow::Borrowed(said) => self.short(said, 400),
+            own => own,
+        }
+    }
+
+    /// The sentence for a word of a list that may grow elsewhere; the word itself if there is none.
+    fn word<'a>(&self, family: &str, word: &'a str) -> Cow<'a, str> {
+        let key = format!("{family}.{word}");
+        if self.knows(&key) { Cow::Owned(self.get(&key).to_owned()) } else { self.name(word) }
+    }
+
     /// A status.
     pub(super) fn status(&self, status: &Status) -> Safe<String> {
         let name = status.name();
@@ -65,7 +106,8 @@ impl Words {
 
     /// The state of a container, as the engine says it.
     pub(super) fn state(&self, state: &str) -> Safe<String> {
-        let known = ["running", "paused", "exited", "created", "restarting", "dead", "removing"];
+        let known =
+            ["running", "paused", "exited", "created", "restarting", "dead", "removing", "gone"];
         let name = known.into_iter().find(|name| *name == state).unwrap_or("unknown");
         marked("state", name, name_of_state(name), &self.of("state", name))
     }

@@ -235,9 +235,13 @@ impl Words {
         }
     }
 
-    /// A name that somebody else chose: its beginning, if it is longer than any honest one.
+    /// A name that somebody else chose: its beginning, if it is longer than any honest one. The name of an image without
+    /// a reference is its id.
     pub fn name<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        self.short(name, 160)
+        match name.strip_prefix("sha256:") {
+            Some(digest) if is_digest(digest) => Cow::Borrowed(self.id(name)),
+            _ => self.short(name, 160),
+        }
     }
 
     /// An id as people write it: without the kind of digest, twelve letters.
@@ -245,6 +249,11 @@ impl Words {
         let bare = id.strip_prefix("sha256:").unwrap_or(id);
         bare.get(..12).unwrap_or(bare)
     }
+}
+
+/// Whether this is a SHA-256 in hexadecimal.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 fn pieces(line: &str) -> Vec<(bool, &str)> {

@@ -188,6 +188,14 @@ since: None,
         self.list((0..count).map(|number| self.alert(number)).collect())
     }
 
+    pub(super) fn urgent(&self) -> Vec<AlertGroup> {
+        let rows = self.alerts(6).rows.into_iter().zip([1, 100, 3, 2, 1, 12]);
+        let group = |(row, count)| AlertGroup { row, count, more: count == 100 };
+        let mut groups: Vec<AlertGroup> = rows.map(group).collect();
+        groups.sort_by_key(|group| group.row.alert.priority);
+        groups
+    }
+
     fn action(&self, number: i64) -> ActionRow {
         let outcomes = [
             Outcome::Done,
@@ -307,8 +315,28 @@ since: None,
         }
     }
 
-    pub(super) fn containers(&self) -> List<ContainerRow> {
-        self.list((0..6).map(|place| self.row_of(place)).collect())
+    pub(super) fn containers(&self) -> Ranked<ContainerRow> {
+        self.ranked((0..6).map(|place| self.row_of(place)).collect())
+    }
+
+    /// A container of which only the record is left.
+    pub(super) fn gone(&self) -> ContainerPage {
+        let container = ContainerRow {
+            state: "gone".into(),
+            verified: false,
+            image_id: String::new(),
+            ..self.row_of(5)
+        };
+        ContainerPage {
+            container,
+            risks: Vec::new(),
+            findings: Vec::new(),
+            processes: None,
+            connections: Vec::new(),
+            resources: None,
+            image: None,
+            ..self.container()
+        }
     }
 
     pub(super) fn container(&self) -> ContainerPage {

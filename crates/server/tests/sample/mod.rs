@@ -89,6 +89,7 @@ fn answer(mood: Mood, role: Role, ask: &Ask) -> Result<Value, Refusal> {
         Ask::ListImages(_) => json!(sample.images()),
         Ask::ShowImage(question) => json!(sample.image(&question.id).ok_or(Refusal::Missing)?),
         Ask::ListContainers(_) => json!(sample.containers()),
+        Ask::ShowContainer(question) if question.id.ends_with("dead") => json!(sample.gone()),
         Ask::ShowContainer(_) => json!(sample.container()),
         Ask::Act(act) if act.reason.trim().is_empty() => {
             return Err(Refusal::invalid("reason", "empty"));
@@ -146,6 +147,13 @@ impl Sample {
         }
     }
 
+    /// Rows of an earlier verification at the hostile desk.
+    fn ranked<T>(&self, rows: Vec<T>) -> Ranked<T> {
+        let stale = self.mood == Mood::Hostile;
+        let List { rows, next, .. } = self.list(rows);
+        Ranked { rows, next, total: None, stale }
+    }
+
     fn me(&self, role: Role) -> Me {
         Me {
             name: self.name("yuna"),
@@ -189,7 +197,7 @@ impl Sample {
             movement: busy.then(|| Movement {
                 since: ago(24).to_string(),
                 before: report.score.total.map(|score| score - 2.4),
-                moved: (checks.iter().zip([4.1, -1.7, 0.8, 0.0, -0.3]))
+                moved: (checks.iter().zip([4.1, -1.7, 0.8, -0.3, 0.0]))
                     .map(|(check, points)| Moved {
                         check: check.clone(),
                         points,
@@ -211,7 +219,7 @@ impl Sample {
             risks: self.risks(),
             ranked: busy,
             alerts: self.alert_counts(),
-            newest: self.alerts(6).rows,
+            newest: self.urgent(),
             monitor: self.monitor(),
             jobs: if busy { vec![self.job()] } else { Vec::new() },
         }
@@ -282,7 +290,10 @@ impl Sample {
 
     fn item(&self, question: &ShowItem) -> Option<ItemPage> {
         let place = REPORT.items.iter().position(|item| item.id == question.item)?;
-        let findings = REPORT.items[place].findings.iter().take(50);
+        let wanted = |f: &&Finding| question.status.is_none_or(|status| f.status == status);
+        let mut found: Vec<_> = REPORT.items[place].findings.iter().filter(wanted).collect();
+        found.sort_by_key(|f| std::cmp::Reverse(f.status));
+        let next = (found.len() > 50).then(|| "50".into());
         let past = |number: i64| PastStatus {
             verification: number,
             taken_at: self.line(number).taken_at,
@@ -290,8 +301,8 @@ impl Sample {
         };
         Some(ItemPage {
             item: self.row(place),
-            findings: findings.map(|f| self.finding(f)).collect(),
-            next: (REPORT.items[place].findings.len() > 50).then(|| "50".into()),
+            findings: found.into_iter().take(50).map(|f| self.finding(f)).collect(),
+            next,
             history: (10..=40).rev().map(past).collect(),
         })
     }
@@ -306,14 +317,18 @@ impl Sample {
         ImageRow { image, rank: [93.4, 71.0, 12.6, 0.0][place], marked: place == 0 }
     }
 
-    fn images(&self) -> List<ImageRow> {
+    fn images(&self) -> Ranked<ImageRow> {
         let mut rows: Vec<_> = (0..IMAGES.len()).map(|place| self.image_row(place)).collect();
         let mut unscanned = self.image_row(3);
         unscanned.image.safety = None;
         unscanned.image.ratings = None;
         unscanned.image.name = self.name("internal/tool:latest");
+        rows.push(unscanned.clone());
+        // One without a reference is named by its id.
+        unscanned.image.id = format!("sha256:{}", "5eed".repeat(16));
+        unscanned.image.name = unscanned.image.id.clone();
         rows.push(unscanned);
-        self.list(rows)
+        self.ranked(rows)
     }
 
     fn image(&self, id: &str) -> Option<ImagePage> {

@@ -77,7 +77,7 @@ impl Sample {
             at: ago(number),
             actor: if number % 4 == 3 { "haechi".into() } else { self.name("yuna") },
             address: if number % 4 == 3 { String::new() } else { "2001:db8::17".into() },
-            action: ["Login", "Act", "Accept", "VerificationEnded"][number as usize % 4].into(),
+            action: ["Login", "Act", "Accept", "JobEnded"][number as usize % 4].into(),
             subject: self.name("{\"id\":\"c0de\",\"what\":\"pause\"}"),
             outcome: if number == 5 { "forbidden" } else { "done" }.into(),
             details: [("reason".to_owned(), "점검 중 <b>확인</b>".to_owned())].into(),
@@ -135,6 +135,7 @@ impl Sample {
         let empty = self.empty();
         PeriodReport {
             picture: self.picture(),
+            taken: if empty { 0 } else { 214 },
             verifications: if empty {
                 Vec::new()
             } else {

@@ -1,5 +1,7 @@
 //! Logging in, sessions, roles and keeping accounts.
 
+use std::os::unix::fs::PermissionsExt;
+
 use haechi_protocol::{ChangePassword, News, RemoveAccount, Who};
 
 use super::*;
@@ -32,7 +34,20 @@ async fn the_first_account_is_an_admin_who_has_to_change_the_password() {
     let same = accounts.choose_password(&caller, PASSWORD, PASSWORD).await;
     assert_eq!(same, Err(Refusal::invalid("new", "password-same")));
     let other = session(&accounts.login("admin", &password, HOME).await.unwrap());
+    // Nobody watched the start: the password lies in a file, for its owner alone, until it is changed.
+    let file = accounts.keep_first(&password).unwrap();
+    let kept = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!((kept & 0o7777, file.parent().unwrap()), (0o600, &*dir.path().join("data")));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{password}\n"));
+    assert_eq!(
+        accounts.keep_first(&password).unwrap(),
+        file,
+        "one of an earlier start is replaced"
+    );
+    assert!(accounts.choose_password(&caller, &password, "short").await.is_err());
+    assert!(file.exists(), "it is still the password");
     accounts.choose_password(&caller, &password, PASSWORD).await.unwrap();
+    assert!(!file.exists(), "it is not the password any more");
     let overview = route(Overview::default());
     assert!(accounts.admit(&credential, HOME, overview).await.is_ok());
     let ended = accounts.admit(&other, HOME, overview).await.unwrap_err();

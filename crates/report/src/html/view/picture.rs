@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use haechi_core::report::Counts;
+use haechi_core::report::{Counts, most_at_risk};
 use haechi_core::{Area, Severity, Status};
 
 use super::{TodoView, View, shown};
@@ -19,8 +19,8 @@ const WORST_NAMES_MAX: usize = 3;
 pub(crate) struct AreaView {
     pub(crate) area: Area,
     pub(crate) score: String,
-    /// Whether its score is the lowest of the three.
-    pub(crate) weakest: bool,
+    /// Whether it is the one most at risk.
+    pub(crate) at_risk: bool,
     pub(crate) parts: Vec<PartView>,
     pub(crate) severities: Vec<(Severity, u64)>,
     pub(crate) failing: u64,
@@ -102,7 +102,7 @@ impl View<'_> {
             (_, 0) => t.with(key::VERDICT_FAILING, &values),
             (_, _) => t.with(key::VERDICT_BOTH, &values),
         };
-        match self.weakest() {
+        match self.most_at_risk() {
             Some(area) => {
                 format!("{verdict} {}", t.with(key::VERDICT_AREA, &[("area", t.area(area))]))
             }
@@ -110,21 +110,20 @@ impl View<'_> {
         }
     }
 
-    /// The area whose score is lower than the others'.
-    fn weakest(&self) -> Option<Area> {
-        let score = |area: Area| self.report.score.areas.get(&area).copied().flatten();
-        let mut scored: Vec<_> =
-            Area::ALL.into_iter().filter_map(|area| score(area).map(|s| (area, s))).collect();
-        scored.sort_by(|a, b| a.1.total_cmp(&b.1));
-        match scored.as_slice() {
-            [(area, lowest), (_, next), ..] if lowest < next => Some(*area),
-            _ => None,
-        }
+    /// The area that is marked.
+    fn most_at_risk(&self) -> Option<Area> {
+        let (summary, score) = (&self.report.summary, &self.report.score);
+        most_at_risk(
+            summary
+                .failing_by_area
+                .iter()
+                .map(|(area, failing)| (*area, failing, score.areas.get(area).copied().flatten())),
+        )
     }
 
     /// The three panels.
     pub(crate) fn areas(&self) -> Vec<AreaView> {
-        let weakest = self.weakest();
+        let at_risk = self.most_at_risk();
         let failing = by_check(self.report, |f| f.status == Status::Fail);
         let areas = Area::ALL.iter().map(|area| {
             let summary = &self.report.summary;
@@ -135,7 +134,7 @@ impl View<'_> {
             AreaView {
                 area: *area,
                 score: self.labels.score(score),
-                weakest: weakest == Some(*area),
+                at_risk: at_risk == Some(*area),
                 parts: parts(&counts),
                 severities: Severity::WORST_FIRST.map(|s| (s, count(s))).to_vec(),
                 failing: counts.fail,

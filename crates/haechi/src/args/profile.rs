@@ -1,0 +1,97 @@
+//! The options of `haechi profile`, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::ListFormat;
+
+/// What `haechi profile` does.
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// Every workload that was watched, and whether it is known well enough
+    List {
+        /// Format
+        #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
+        format: ListFormat,
+    },
+    /// What a workload was seen to do, and how well it is known
+    Show(ProfileShow),
+    /// A seccomp profile with the system calls that it needs (OCI JSON)
+    Seccomp(ProfileFile),
+    /// Options that give it no more than it needs, with the difference to today
+    Run(ProfileRun),
+    /// An AppArmor profile with the files, capabilities and networks that it needs
+    Apparmor(ProfileFile),
+    /// What was learned, for another host
+    Export {
+        /// Name or id of a container, or an image
+        target: String,
+        /// Write to a file instead of stdout
+        #[arg(short, long, env = "HAECHI_OUTPUT", value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Take over what was learned on another host
+    Import {
+        /// A file of `profile export`
+        file: PathBuf,
+    },
+}
+
+/// Which workload.
+#[derive(Debug, Args)]
+pub struct ProfileSource {
+    /// Name or id of a container, an image, or a number of `profile list`
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub target: Option<String>,
+    /// From a file of `profile export` instead
+    #[arg(long, env = "HAECHI_PROFILE_FILE", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// What its container is given today, from a snapshot instead of this host's engine
+    #[arg(long, env = "HAECHI_SNAPSHOT", value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ProfileShow {
+    #[command(flatten)]
+    pub source: ProfileSource,
+    /// Everything, not only the beginning of long lists
+    #[arg(long, env = "HAECHI_ALL")]
+    pub all: bool,
+    /// Format
+    #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
+    pub format: ListFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct ProfileFile {
+    #[command(flatten)]
+    pub source: ProfileSource,
+    /// Also if it is not known well enough
+    #[arg(long, env = "HAECHI_UNSETTLED")]
+    pub unsettled: bool,
+    /// Write to a file instead of stdout
+    #[arg(short, long, env = "HAECHI_OUTPUT", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ProfileRun {
+    #[command(flatten)]
+    pub file: ProfileFile,
+    /// For what
+    #[arg(long, env = "HAECHI_RUN_FORMAT", value_enum, default_value = "docker")]
+    pub format: RunFormat,
+}
+
+/// What the options are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// A command line
+    Docker,
+    /// A service of Compose
+    Compose,
+    /// A pod of Kubernetes
+    Kubernetes,
+}

@@ -1,0 +1,269 @@
+//! `haechi profile`: what workloads were seen to do, and what follows from it.
+//!
+//! Nothing is changed in an engine: what follows are files and options for people to use. What is not known well enough is
+//! refused unless asked for, and then says so at its top.
+
+mod find;
+mod show;
+
+use std::io::Write;
+use std::path::Path;
+
+use haechi_core::profile::{PROFILE_SCHEMA, Profile};
+use haechi_profile::coverage::{Coverage, Part};
+use haechi_profile::fragment::{self, Format, Names};
+use haechi_profile::least::Least;
+use haechi_profile::texts;
+use haechi_profile::today::Today;
+use haechi_store::{Learned, ProfileId};
+use jiff::{SignedDuration, Timestamp};
+
+use super::store_failure;
+use crate::args::{self, ListFormat, ProfileFile, ProfileSource, RunFormat};
+use crate::failure::Failure;
+use crate::setting::Setting;
+use crate::{exit, output};
+
+/// A larger file is no profile.
+const SIZE_MAX: u64 = 64 << 20;
+/// Nor has one more stretches of time or entries.
+const PIECES_MAX: usize = 500_000;
+/// Clocks of two hosts are never further apart.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u8> {
+    match command {
+        args::Profile::List { format } => list(*format, setting).await,
+        args::Profile::Show(args) => {
+            let known = Known::of(&args.source, setting).await?;
+            output::stdout(|out| match args.format {
+                ListFormat::Json => json(&show::data(&known), out),
+                ListFormat::Table => show::table(&known, args.all, setting, out),
+            })?;
+            Ok(exit::CLEAN)
+        }
+        args::Profile::Seccomp(args) => seccomp(args, setting).await,
+        args::Profile::Run(args) => fragment(args, setting).await,
+        args::Profile::Apparmor(args) => apparmor(args, setting).await,
+        args::Profile::Export { target, output } => {
+            let (_, profile) = find::stored(target, setting).await?;
+            write(output.as_deref(), setting, |out| json(&profile, out))
+        }
+        args::Profile::Import { file } => import(file, setting).await,
+    }
+}
+
+/// A workload with everything that is known about it.
+struct Known {
+    profile: Profile,
+    coverage: Coverage,
+    today: Today,
+    least: Least,
+    names: Names,
+    id: Option<ProfileId>,
+}
+
+impl Known {
+    async fn of(source: &ProfileSource, setting: &Setting) -> anyhow::Result<Self> {
+        let (id, profile) = match (&source.file, &source.target) {
+            (Some(file), _) => (None, read(file)?),
+            (None, target) => {
+                let (id, profile) =
+                    find::stored(target.as_deref().unwrap_or_default(), setting).await?;
+                (Some(id), profile)
+            }
+        };
+        let today = find::today(&profile, source.snapshot.as_deref(), setting).await?;
+        let rule = find::rule(&today, setting)?;
+        let coverage = Coverage::of(&profile, &rule);
+        let least = Least::of(&profile, &coverage, &today);
+        let names = Names::of(&profile, &find::container_name(&profile, &today));
+        Ok(Self { profile, coverage, today, least, names, id })
+    }
+
+    /// Refuses what needs these parts, unless they are known well enough or it is asked for all the same; the lines that say
+    /// that they are not.
+    fn warn(
+        &self,
+        parts: &[Part],
+        is_asked: bool,
+        setting: &Setting,
+    ) -> anyhow::Result<Vec<String>> {
+        let why = self.coverage.unsettled(parts);
+        if why.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut lines = vec![texts::say(setting.lang, "unsettled", &[])];
+        lines.extend(why.iter().map(|(why, parts)| {
+            format!("  {}: {}", show::part_names(parts, setting.lang), why.say(setting.lang))
+        }));
+        if is_asked {
+            return Ok(lines);
+        }
+        lines.push(texts::say(setting.lang, "unsettled-ask", &[]));
+        Err(Failure::Said(lines.join("\n")).into())
+    }
+}
+
+/// A sentence on stderr, unless quiet.
+fn note(setting: &Setting, key: &str, values: &[(&str, &str)]) {
+    if !setting.quiet {
+        let _ = writeln!(std::io::stderr(), "{}", texts::say(setting.lang, key, values));
+    }
+}
+
+fn notes(setting: &Setting, lines: &[String]) {
+    if !setting.quiet {
+        let _ = lines.iter().try_for_each(|line| writeln!(std::io::stderr(), "{line}"));
+    }
+}
+
+fn json(value: &impl serde::Serialize, out: &mut dyn Write) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+/// Writes to a file or stdout.
+fn write(
+    file: Option<&Path>,
+    setting: &Setting,
+    content: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<u8> {
+    match file {
+        None => output::stdout(content)?,
+        Some(path) => {
+            output::file(path, content)?;
+            note(setting, "file-written", &[("path", &path.display().to_string())]);
+        }
+    }
+    Ok(exit::CLEAN)
+}
+
+async fn list(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
+    let store = super::store(setting).await?;
+    let mut rows = Vec::new();
+    let rule = find::rule(&Today::default(), setting)?;
+    for (id, _) in store.workloads().await.map_err(store_failure)? {
+        let profile = store.profile(id).await.map_err(store_failure)?;
+        let coverage = Coverage::of(&profile, &rule);
+        rows.push(show::Row::of(id, &profile, &coverage));
+    }
+    if rows.is_empty() && format == ListFormat::Table {
+        note(setting, "list-none", &[]);
+    }
+    output::stdout(|out| match format {
+        ListFormat::Json => json(&rows, out),
+        ListFormat::Table => {
+            rows.iter().try_for_each(|row| Ok(writeln!(out, "{}", row.line(setting.lang))?))
+        }
+    })?;
+    Ok(exit::CLEAN)
+}
+
+async fn seccomp(args: &ProfileFile, setting: &Setting) -> anyhow::Result<u8> {
+    let known = Known::of(&args.source, setting).await?;
+    notes(setting, &known.warn(&[Part::Calls], args.unsettled, setting)?);
+    let made = &known.least.calls;
+    let count = |number: usize| number.to_string();
+    let today = known.today.calls();
+    let today = today.map_or_else(|| texts::say(setting.lang, "unknown", &[]), count);
+    let values = [
+        ("today", today),
+        ("allowed", count(made.allowed.len())),
+        ("added", count(made.added.len())),
+    ];
+    note(setting, "calls-counted", &values.each_ref().map(|(name, value)| (*name, value.as_str())));
+    if !made.left_out.is_empty() {
+        let names: Vec<&str> = made.left_out.iter().map(String::as_str).collect();
+        note(setting, "remark-left-out", &[("names", &names.join(" "))]);
+    }
+    write(args.output.as_deref(), setting, |out| json(&made.filter, out))
+}
+
+async fn fragment(args: &args::ProfileRun, setting: &Setting) -> anyhow::Result<u8> {
+    let known = Known::of(&args.file.source, setting).await?;
+    let least = &known.least;
+    // What is not known at all is left as it is: that takes nothing away.
+    let mut parts = vec![Part::Calls];
+    parts.extend(least.capabilities.used.is_some().then_some(Part::Capabilities));
+    parts.extend(least.writable.is_some().then_some(Part::Files));
+    let mut remarks = known.warn(&parts, args.file.unsettled, setting)?;
+    let lang = setting.lang;
+    remarks.extend(
+        least
+            .differences(&known.today, lang)
+            .into_iter()
+            .map(|row| format!("{}: {} -> {}", row.of, row.today, row.then)),
+    );
+    remarks.extend(least.remarks(lang));
+    remarks.push(texts::say(lang, "remark-seccomp-file", &[("file", &known.names.seccomp)]));
+    let format = match args.format {
+        RunFormat::Docker => Format::Docker,
+        RunFormat::Compose => Format::Compose,
+        RunFormat::Kubernetes => Format::Kubernetes,
+    };
+    if format == Format::Kubernetes {
+        remarks.push(texts::say(lang, "remark-kubernetes", &[]));
+    }
+    let text = fragment::write(least, &known.names, format, &remarks);
+    write(args.file.output.as_deref(), setting, |out| Ok(out.write_all(text.as_bytes())?))
+}
+
+async fn apparmor(args: &ProfileFile, setting: &Setting) -> anyhow::Result<u8> {
+    let known = Known::of(&args.source, setting).await?;
+    let parts = [Part::Calls, Part::Capabilities, Part::Programs, Part::Files];
+    let mut remarks = known.warn(&parts, args.unsettled, setting)?;
+    let made = haechi_profile::apparmor::make(&known.profile, &known.least, &known.names.service);
+    remarks.extend(
+        made.left_out
+            .iter()
+            .map(|path| texts::say(setting.lang, "apparmor-left-out", &[("path", path)])),
+    );
+    let mut text = String::new();
+    for remark in remarks {
+        text.push_str(&format!("# {remark}\n"));
+    }
+    text.push_str(&made.text);
+    write(args.output.as_deref(), setting, |out| Ok(out.write_all(text.as_bytes())?))
+}
+
+/// Reads a profile that was exported. It decides what a container may do: only whoever runs Haechi or root may change it.
+fn read(path: &Path) -> anyhow::Result<Profile> {
+    let invalid = |why: String| Failure::file(path, std::io::Error::other(why));
+    let text = crate::setting::read_trusted(path, SIZE_MAX)?;
+    let profile: Profile =
+        serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+    if profile.schema != PROFILE_SCHEMA {
+        return Err(invalid(format!("its format is not {PROFILE_SCHEMA}")).into());
+    }
+    if profile.runs.len() > PIECES_MAX || profile.entries.len() > PIECES_MAX {
+        return Err(invalid(format!("more than {PIECES_MAX} entries")).into());
+    }
+    let latest = Timestamp::now().saturating_add(AHEAD_MAX).unwrap_or(Timestamp::MAX);
+    if profile.runs.iter().any(|run| run.until > latest) {
+        return Err(invalid("it tells of times that are yet to come".to_owned()).into());
+    }
+    Ok(profile)
+}
+
+async fn import(file: &Path, setting: &Setting) -> anyhow::Result<u8> {
+    let mut profile = read(file)?;
+    let store = super::store(setting).await?;
+    let mut entries = std::mem::take(&mut profile.entries);
+    let counts = [profile.runs.len().to_string(), entries.len().to_string()];
+    // Entries belong to the workload and not to a run: they are told with any.
+    let learned: Vec<Learned> = profile
+        .runs
+        .into_iter()
+        .map(|run| Learned {
+            workload: profile.workload.clone(),
+            image_name: profile.image_name.clone(),
+            run,
+            entries: std::mem::take(&mut entries),
+        })
+        .collect();
+    store.learn(&learned).await.map_err(store_failure)?;
+    let [runs, entries] = &counts;
+    note(setting, "imported", &[("runs", runs), ("entries", entries)]);
+    Ok(exit::CLEAN)
+}

@@ -1,0 +1,254 @@
+//! A profile for people, and as data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use haechi_core::Lang;
+use haechi_core::profile::{Kind, Profile, Workload};
+use haechi_core::text::visible;
+use haechi_profile::coverage::{Coverage, Part};
+use haechi_profile::least::Least;
+use haechi_profile::texts::{self, duration};
+use haechi_store::ProfileId;
+use serde::Serialize;
+
+use super::{Known, find};
+use crate::setting::Setting;
+
+/// Schema of what is shown as data.
+const SCHEMA: &str = "haechi/profile-view/v1";
+/// Columns of the curve.
+const CURVE: u64 = 48;
+/// Lines of a list before the rest is counted.
+const LINES: usize = 12;
+/// Heights of a column.
+const HEIGHTS: [char; 9] = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// A profile in the list.
+#[derive(Serialize)]
+pub(super) struct Row {
+    number: i64,
+    containers: BTreeSet<String>,
+    image: String,
+    image_id: String,
+    command: Vec<String>,
+    watched: u64,
+    entries: usize,
+    settled: bool,
+    unsettled: BTreeSet<Part>,
+}
+
+impl Row {
+    pub(super) fn of(id: ProfileId, profile: &Profile, coverage: &Coverage) -> Self {
+        let parts = coverage.parts.iter().filter(|(_, part)| !part.unsettled.is_empty());
+        Self {
+            number: id.0,
+            containers: find::container_names(profile),
+            image: profile.image_name.clone(),
+            image_id: profile.workload.image.clone(),
+            command: profile.workload.command.clone(),
+            watched: coverage.watched,
+            entries: profile.entries.len(),
+            settled: coverage.is_settled(),
+            unsettled: parts.map(|(part, _)| *part).collect(),
+        }
+    }
+
+    pub(super) fn line(&self, lang: Lang) -> String {
+        let names: Vec<&str> = self.containers.iter().map(String::as_str).collect();
+        let image = if self.image.is_empty() { short(&self.image_id) } else { &self.image };
+        let state = match self.settled {
+            true => texts::say(lang, "state-settled", &[]),
+            false => {
+                texts::say(lang, "state-open", &[("parts", &part_names(&self.unsettled, lang))])
+            }
+        };
+        let values = [
+            ("number", format!("{:>3}", self.number)),
+            ("names", names.join(" ")),
+            ("image", image.to_owned()),
+            ("watched", duration(lang, self.watched)),
+            ("entries", self.entries.to_string()),
+            ("state", state),
+        ];
+        texts::say(
+            lang,
+            "list-line",
+            &values.each_ref().map(|(name, value)| (*name, value.as_str())),
+        )
+    }
+}
+
+/// Names of parts.
+pub(super) fn part_names(parts: &BTreeSet<Part>, lang: Lang) -> String {
+    let names = parts.iter().map(|part| texts::say(lang, &format!("part-{}", part.name()), &[]));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn short(id: &str) -> &str {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    digits.get(..12).unwrap_or(digits)
+}
+
+/// A profile with what follows from it.
+#[derive(Serialize)]
+pub(super) struct Data<'a> {
+    schema: &'static str,
+    number: Option<i64>,
+    workload: &'a Workload,
+    image_name: &'a str,
+    settled: bool,
+    coverage: &'a Coverage,
+    calls_allowed_today: Option<usize>,
+    least: &'a Least,
+    entries: BTreeMap<Kind, Vec<&'a str>>,
+}
+
+pub(super) fn data(known: &Known) -> Data<'_> {
+    let mut entries: BTreeMap<Kind, Vec<&str>> = BTreeMap::new();
+    for entry in &known.profile.entries {
+        entries.entry(entry.kind).or_default().push(&entry.value);
+    }
+    Data {
+        schema: SCHEMA,
+        number: known.id.map(|id| id.0),
+        workload: &known.profile.workload,
+        image_name: &known.profile.image_name,
+        settled: known.coverage.is_settled(),
+        coverage: &known.coverage,
+        calls_allowed_today: known.today.calls(),
+        least: &known.least,
+        entries,
+    }
+}
+
+/// Writes it for people.
+pub(super) fn table(
+    known: &Known,
+    is_all: bool,
+    setting: &Setting,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let lang = setting.lang;
+    let say = |key: &str, values: &[(&str, &str)]| texts::say(lang, key, values);
+    let (profile, coverage) = (&known.profile, &known.coverage);
+    let names: Vec<String> = find::container_names(profile).into_iter().collect();
+    let image = format!("{} ({})", profile.image_name, short(&profile.workload.image));
+    writeln!(out, "{}", visible(&format!("{}  {}", names.join(" "), image.trim())))?;
+    writeln!(out, "  {}", visible(&profile.workload.command.join(" ")))?;
+    let why = known.warn(&Part::ALL, true, setting)?;
+    if why.is_empty() {
+        writeln!(out, "{}", say("settled", &[]))?;
+    }
+    why.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    writeln!(out)?;
+
+    let (runs, containers) = (coverage.runs.to_string(), coverage.containers.to_string());
+    let times = [
+        ("watched", duration(lang, coverage.watched)),
+        ("observed", duration(lang, coverage.observed)),
+        ("learned", duration(lang, coverage.learned_in)),
+        ("quiet", duration(lang, coverage.quiet)),
+        ("runs", runs),
+        ("containers", containers),
+    ];
+    let times = times.each_ref().map(|(name, value)| (*name, value.as_str()));
+    writeln!(out, "{}", say("show-times", &times))?;
+    writeln!(out, "{}", say("show-curve", &[("curve", &curve(coverage))]))?;
+    let phases: Vec<String> = coverage
+        .phases
+        .iter()
+        .map(|phase| say(&format!("phase-{}", texts::key(phase)), &[]))
+        .collect();
+    writeln!(out, "{}", say("show-phases", &[("phases", &phases.join(", "))]))?;
+    for (gap, seconds) in &coverage.gaps {
+        let why = say(&format!("gap-{}", texts::key(gap)), &[]);
+        let values = [("why", why.as_str()), ("time", &duration(lang, *seconds))];
+        writeln!(out, "{}", say("show-gap", &values))?;
+    }
+    for kind in
+        [Kind::Executed, Kind::Mapped, Kind::Listening, Kind::Peer, Kind::Written, Kind::Read]
+    {
+        let of = profile.entries.iter().filter(|entry| entry.kind == kind);
+        let values: BTreeSet<&str> = of.map(|entry| entry.value.as_str()).collect();
+        let lines = match kind {
+            Kind::Written | Kind::Read if !is_all => folders(&values),
+            _ => values.iter().map(|value| (*value).to_owned()).collect(),
+        };
+        section(
+            &say(&format!("kind-{}", kind.name()), &[]),
+            values.len(),
+            &lines,
+            is_all,
+            lang,
+            out,
+        )?;
+    }
+    writeln!(out)?;
+    for row in known.least.differences(&known.today, lang) {
+        writeln!(out, "{}: {} -> {}", row.of, row.today, row.then)?;
+    }
+    let made = &known.least.calls;
+    let (seen, added) = (made.seen.len().to_string(), made.added.len().to_string());
+    writeln!(out, "{}", say("show-calls", &[("seen", &seen), ("added", &added)]))?;
+    if is_all {
+        let seen: Vec<&str> = made.seen.iter().map(String::as_str).collect();
+        writeln!(out, "  {}", seen.join(" "))?;
+    }
+    if !known.least.capabilities.refused.is_empty() {
+        let names: Vec<&str> =
+            known.least.capabilities.refused.iter().map(String::as_str).collect();
+        writeln!(out, "{}", say("show-refused", &[("names", &names.join(" "))]))?;
+    }
+    Ok(())
+}
+
+fn section(
+    title: &str,
+    count: usize,
+    lines: &[String],
+    is_all: bool,
+    lang: Lang,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    writeln!(out, "\n{title} ({count})")?;
+    let most = if is_all { usize::MAX } else { LINES };
+    for line in lines.iter().take(most) {
+        writeln!(out, "  {}", visible(line))?;
+    }
+    let more = lines.len().saturating_sub(most);
+    if more > 0 {
+        writeln!(out, "  {}", texts::say(lang, "show-more", &[("count", &more.to_string())]))?;
+    }
+    Ok(())
+}
+
+/// Folders with how many files of them there are, those with the most first.
+fn folders(paths: &BTreeSet<&str>) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for path in paths {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        *counts.entry(folder).or_default() += 1;
+    }
+    let mut sorted: Vec<(&str, usize)> = counts.into_iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    sorted.into_iter().map(|(folder, count)| format!("{folder}/  {count}")).collect()
+}
+
+/// New entries over the time of watching, as a line of columns.
+fn curve(coverage: &Coverage) -> String {
+    let hours = coverage.watched.div_ceil(3600).max(1);
+    let columns = hours.min(CURVE);
+    let mut heights: BTreeMap<u64, u64> = BTreeMap::new();
+    for (hour, count) in &coverage.curve {
+        *heights.entry(hour.saturating_mul(columns) / hours).or_default() += count;
+    }
+    let most = heights.values().copied().max().unwrap_or_default().max(1);
+    let top = HEIGHTS.len() as u64 - 1;
+    let column = |at: u64| {
+        let count = heights.get(&at).copied().unwrap_or_default();
+        let height = usize::try_from((count * top).div_ceil(most)).unwrap_or_default();
+        HEIGHTS.get(height).copied().unwrap_or('█')
+    };
+    (0..columns).map(column).collect()
+}

@@ -1,0 +1,143 @@
+//! What is learned is told once, to whoever it belongs to, with what may be missing.
+
+use super::*;
+
+const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// The machine started at 1,000.
+fn learner() -> Learner {
+    Learner::new(Clock { started: at(1000) }, BTreeSet::new(), at(2000))
+}
+
+fn nanoseconds(second: u64) -> u64 {
+    second * 1_000_000_000
+}
+
+fn used(calls: &[&str]) -> Used {
+    Used {
+        group: 7,
+        container: 7,
+        id: Some(ID.into()),
+        since: Some(nanoseconds(1500)),
+        gone: None,
+        lost: 0,
+        full: false,
+        capabilities: 1,
+        refused_capabilities: 0,
+        calls: calls.iter().map(|call| (*call).to_owned()).collect(),
+        refused_calls: BTreeSet::new(),
+    }
+}
+
+fn first(kind: Kind, value: &str) -> First {
+    First {
+        at: nanoseconds(1501),
+        group: 7,
+        kind,
+        value: value.into(),
+        script: String::new(),
+        origin: Origin::Image,
+        program: "/bin/sh".into(),
+    }
+}
+
+fn named() -> Hint {
+    Hint::Container(Box::new(Container {
+        id: ID.into(),
+        name: "web".into(),
+        image: "web:1".into(),
+        image_id: "sha256:1".into(),
+        command: vec!["sh".into()],
+        ..Container::default()
+    }))
+}
+
+fn values(learned: &[Learned]) -> Vec<(Kind, &str)> {
+    let entries = learned.iter().flat_map(|one| &one.entries);
+    entries.map(|entry| (entry.kind, entry.value.as_str())).collect()
+}
+
+#[test]
+fn what_was_used_before_its_container_had_a_name_is_not_forgotten_and_told_once() {
+    let mut learner = learner();
+    learner.first(first(Kind::Executed, "/bin/sh"));
+    let (learned, gone) = learner.beat(vec![used(&["read"])], at(2502));
+    assert!(learned.is_empty() && gone.is_empty(), "nobody knows what it is");
+    learner.hint(named());
+    let (learned, _) = learner.beat(vec![used(&["read", "write"])], at(2507));
+    assert_eq!(
+        values(&learned),
+        [
+            (Kind::Executed, "/bin/sh"),
+            (Kind::Call, "read"),
+            (Kind::Capability, "CHOWN"),
+            (Kind::Call, "write")
+        ]
+    );
+    let [one] = learned.as_slice() else { panic!("{learned:?}") };
+    assert_eq!((one.workload.image.as_str(), one.run.name.as_str()), ("sha256:1", "web"));
+    assert_eq!((one.run.since, one.run.until), (at(2500), at(2507)));
+    assert_eq!(one.run.phases, BTreeSet::from([Phase::Start]));
+    assert!(one.run.gaps.is_empty());
+    assert_eq!(one.entries[0].first_at, at(2501));
+    // Nothing new, and it is not time yet; then it is said that it goes on.
+    assert!(learner.beat(vec![used(&["read", "write"])], at(2512)).0.is_empty());
+    let (learned, _) = learner.beat(vec![used(&["read", "write"])], at(2570));
+    assert_eq!(values(&learned), []);
+    assert_eq!(learned[0].run.until, at(2570));
+    assert!(learned[0].run.phases.contains(&Phase::Run));
+}
+
+#[test]
+fn the_end_is_told_when_it_was_and_the_kernel_may_forget_it() {
+    let mut learner = learner();
+    learner.hint(named());
+    learner.hint(Hint::Phase(ID.into(), Phase::HealthCheck));
+    let inner = Used { group: 8, id: None, ..used(&["fork"]) };
+    learner.beat(vec![used(&[]), inner.clone()], at(2503));
+    let gone = Used { gone: Some(nanoseconds(1504)), ..used(&["exit_group"]) };
+    let (learned, forget) = learner.beat(vec![gone.clone(), inner.clone()], at(2508));
+    assert_eq!(values(&learned), [(Kind::Call, "exit_group")]);
+    assert_eq!(learned[0].run.until, at(2504));
+    let phases = [Phase::Start, Phase::HealthCheck, Phase::Stop];
+    assert_eq!(learned[0].run.phases, phases.into());
+    assert_eq!(forget, [7, 8]);
+    // A group inside it that comes too late is no container.
+    assert_eq!(learner.beat(vec![inner], at(2513)), (vec![], vec![]));
+}
+
+#[test]
+fn what_may_be_missing_is_said() {
+    let gaps = |change: fn(&mut Used)| {
+        let mut learner = learner();
+        learner.hint(named());
+        let mut one = used(&[]);
+        change(&mut one);
+        learner.beat(vec![one], at(2503)).0[0].run.gaps.clone()
+    };
+    assert_eq!(gaps(|_| ()), BTreeSet::new());
+    assert_eq!(gaps(|one| one.since = None), [Gap::Start].into());
+    assert_eq!(gaps(|one| one.lost = 1), [Gap::Lost].into());
+    assert_eq!(gaps(|one| one.full = true), [Gap::Full].into());
+    assert_eq!(gaps(|one| drop(one.calls.insert("io_uring_setup".into()))), [Gap::IoUring].into());
+    let mut learner = learner();
+    learner.hint(named());
+    learner.first(first(Kind::Written, &"가".repeat(400)));
+    let (learned, _) = learner.beat(vec![used(&[])], at(2503));
+    assert!(learned[0].run.gaps.contains(&Gap::Full));
+    assert!(learned[0].entries[0].value.len() <= VALUE_MAX + "…".len());
+}
+
+#[test]
+fn a_container_that_nobody_names_is_given_up_and_one_without_an_image_is_no_workload() {
+    let mut learner = learner();
+    let gone = Used { gone: Some(nanoseconds(1504)), ..used(&[]) };
+    assert_eq!(learner.beat(vec![gone.clone()], at(2505)), (vec![], vec![]));
+    learner.hint(Hint::Container(Box::new(Container { id: ID.into(), ..Container::default() })));
+    assert_eq!(learner.beat(vec![gone.clone()], at(2510)), (vec![], vec![]));
+    assert_eq!(learner.beat(vec![gone], at(2520)), (vec![], vec![7]));
+}

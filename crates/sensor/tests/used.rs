@@ -1,0 +1,128 @@
+//! Sets of what containers use, on this machine's kernel with real containers: exact under a storm that no ring could
+//! take, and honest about what could not be told. Needs root, Docker and busybox (static).
+
+mod container;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use container::{Container, PATIENCE};
+use haechi_core::capability;
+use haechi_core::profile::Kind;
+use haechi_sensor::{First, Options, Profiler, Sensor, Used};
+
+fn profiler(bytes: u32) -> (Sensor, Profiler) {
+    let options = Options { profile_bytes: bytes, ..Options::default() };
+    let (mut sensor, _) = Sensor::load(&options).unwrap();
+    let profiler = sensor.profiler().unwrap();
+    assert_eq!(profiler.gaps(), &BTreeSet::new());
+    (sensor, profiler)
+}
+
+/// What a container used until it ended.
+fn ended(sensor: &mut Sensor, profiler: &mut Profiler, group: u64) -> (Vec<First>, Used) {
+    let mut firsts = Vec::new();
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        sensor.next_batch(Duration::from_millis(1), &mut |_| {}).unwrap();
+        profiler
+            .next(Duration::from_millis(20), &mut |first| {
+                if first.group == group {
+                    firsts.push(first);
+                }
+            })
+            .unwrap();
+        let used = profiler.used().unwrap();
+        if let Some(used) = used.into_iter().find(|one| one.group == group && one.gone.is_some()) {
+            profiler.next(Duration::ZERO, &mut |first| firsts.push(first)).unwrap();
+            firsts.retain(|first| first.group == group);
+            return (firsts, used);
+        }
+    }
+    panic!("it did not end");
+}
+
+fn values(firsts: &[First], kind: Kind) -> BTreeSet<&str> {
+    firsts.iter().filter(|one| one.kind == kind).map(|one| one.value.as_str()).collect()
+}
+
+#[test]
+fn a_container_is_told_with_all_that_it_used_and_nothing_of_its_runtime() {
+    let (mut sensor, mut profiler) = profiler(1 << 20);
+    let script = "mkdir /d; echo a > /d/x; cat /etc/hostname; mv /d/x /d/../y; ln -s /y /z; chown 5 /y; \
+                  chmod 4755 /y; nc -l -p 99 & sleep 1; echo | nc 127.0.0.1 99; kill $!; \
+                  printf '#!/bin/sh\\ntrue\\n' > /script; chmod +x /script; /script; sleep 1";
+    let container = Container::start(script);
+    let group = container.group();
+    let (firsts, used) = ended(&mut sensor, &mut profiler, group);
+    assert!(used.since.is_some() && used.lost == 0 && !used.full, "{used:?}");
+    assert!(used.id.is_some_and(|id| id.len() == 64));
+    for call in ["mkdir", "rename", "symlink", "chown", "chmod", "execve", "exit_group", "socket"] {
+        assert!(used.calls.contains(call), "{call}: {:?}", used.calls);
+    }
+    // What the runtime does before the filter is in place, to make the container.
+    for call in ["mount", "umount2", "pivot_root", "unshare", "setns", "ptrace"] {
+        assert!(!used.calls.contains(call), "{call}");
+    }
+    assert_eq!(capability::from_bits(used.capabilities), ["CHOWN"]);
+    let executed = values(&firsts, Kind::Executed);
+    assert_eq!(executed, BTreeSet::from(["/bin/busybox"]));
+    let scripts: BTreeSet<&str> = firsts.iter().map(|one| one.script.as_str()).collect();
+    assert!(scripts.contains("/script"), "{scripts:?}");
+    let written = values(&firsts, Kind::Written);
+    for path in ["/d", "/d/x", "/y", "/z", "/script"] {
+        assert!(written.contains(path), "{path}: {written:?}");
+    }
+    assert!(values(&firsts, Kind::Read).contains("/etc/hostname"));
+    assert!(values(&firsts, Kind::Listening).contains("tcp 99"), "{firsts:?}");
+    assert!(values(&firsts, Kind::Peer).contains("tcp 127.0.0.1:99"), "{firsts:?}");
+    // What was read and forgotten is forgotten, and the container is not told again.
+    profiler.forget(&[group]).unwrap();
+    assert!(profiler.used().unwrap().iter().all(|one| one.group != group));
+}
+
+#[test]
+fn a_storm_makes_no_set_wrong_and_what_had_no_room_is_said() {
+    let (mut sensor, mut profiler) = profiler(1);
+    // 3,000 files of their own and 20,000 openings of one, with a ring of 64 KiB that nobody reads meanwhile.
+    let script = "mkdir /f; i=0; while [ $i -lt 3000 ]; do echo > /f/$i; i=$((i+1)); done; \
+                  while [ $i -lt 23000 ]; do read x < /f/1; i=$((i+1)); done; chown 5 /f; touch /done; sleep 3600";
+    let container = Container::start(script);
+    let group = container.group();
+    let end = Instant::now() + PATIENCE;
+    while container.status(&["test", "-e", "/done"]) != 0 {
+        assert!(Instant::now() < end, "it does not get ready");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let find = |profiler: &Profiler| {
+        profiler.used().unwrap().into_iter().find(|one| one.group == group).unwrap()
+    };
+    let used = find(&profiler);
+    assert!(used.calls.contains("chown") && used.calls.contains("mkdir"), "{used:?}");
+    assert!(capability::from_bits(used.capabilities).contains(&"CHOWN".to_owned()));
+    assert!(used.lost > 0 && !used.full, "{used:?}");
+    // What had no room is told as soon as it is used again.
+    let mut files = BTreeSet::new();
+    let mut again = |profiler: &mut Profiler, sensor: &mut Sensor| {
+        for _ in 0..100 {
+            sensor.next_batch(Duration::from_millis(1), &mut |_| {}).unwrap();
+            profiler
+                .next(Duration::from_millis(5), &mut |first| {
+                    if first.group == group && first.kind == Kind::Written {
+                        files.insert(first.value);
+                    }
+                })
+                .unwrap();
+        }
+        files.iter().filter(|file| file.starts_with("/f/")).count()
+    };
+    let before = again(&mut profiler, &mut sensor);
+    assert!(before < 3000, "the ring held {before}");
+    for from in (0..3000).step_by(100) {
+        let write =
+            format!("i={from}; while [ $i -lt {} ]; do echo > /f/$i; i=$((i+1)); done", from + 100);
+        assert_eq!(container.status(&["sh", "-c", &write]), 0);
+        again(&mut profiler, &mut sensor);
+    }
+    assert_eq!(again(&mut profiler, &mut sensor), 3000);
+}
