@@ -515,5 +515,8 @@ int capability_probed(struct pt_regs *ctx)
 	u64 capability = (u32)GET(ctx, dx);
 	if (GET(ctx, cx) & NO_AUDIT)
 		return 0;
-	return capability_asked(cred, capability, !(GET(cred, cap_effective.val) >> (capability & 63) & 1));
+	/* Two halves or one number, in the order of the bits. */
+	u64 held = 0;
+	read_kernel(&held, sizeof(held), &cred->cap_effective);
+	return capability_asked(cred, capability, !(held >> (capability & 63) & 1));
 }

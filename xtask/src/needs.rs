@@ -94,6 +94,12 @@ const NEEDS: &[Need] = &[
         what_for: &[For::Test],
     },
     Need {
+        seen: Seen::Program("apparmor_parser"),
+        packages: &["apparmor"],
+        why: "compiles the AppArmor profiles that are made",
+        what_for: &[For::Test],
+    },
+    Need {
         seen: Seen::Program("rpmbuild"),
         packages: &["rpm"],
         why: "makes packages and a database of rpm",

@@ -31,6 +31,8 @@ pub struct Least {
     pub capabilities: Capabilities,
     /// Where it writes; `None`: it is not known.
     pub writable: Option<Writable>,
+    /// Whether the root file system is read-only today: then it stays so.
+    pub is_read_only_today: bool,
     /// Whether programs may gain no rights: only if that is so today, for it is not seen whether one did.
     pub no_new_privileges: bool,
     /// Most processes and threads, with room; `None`: it is not known.
@@ -62,6 +64,7 @@ impl Least {
             calls: seccomp::make(profile, is_settled(Part::Calls)),
             capabilities: capabilities::compare(profile, today.capabilities.as_ref()),
             writable: knows_files.then(|| writable::find(profile, &today.mounts)),
+            is_read_only_today: today.read_only == Some(true),
             no_new_privileges: today.no_new_privileges == Some(true),
             pids,
             memory,
@@ -70,7 +73,8 @@ impl Least {
 
     /// Whether the root file system can be read-only.
     pub fn is_read_only(&self) -> bool {
-        self.writable.as_ref().is_some_and(|writable| writable.blocked.is_empty())
+        self.is_read_only_today
+            || self.writable.as_ref().is_some_and(|writable| writable.blocked.is_empty())
     }
 
     /// Folders in memory, if the root file system can be read-only.
@@ -111,7 +115,8 @@ impl Least {
             (
                 "no-new-privileges",
                 today.no_new_privileges.map_or_else(unknown, yes),
-                yes(self.no_new_privileges),
+                // It is left as it is.
+                today.no_new_privileges.map_or_else(unknown, yes),
             ),
             ("pids", limit(today.pids, &count), limit(self.pids, &count)),
             ("memory", limit(today.memory, &bytes), limit(self.memory, &bytes)),
@@ -132,6 +137,7 @@ impl Least {
             said.push(say("remark-capabilities", &[]));
         }
         match &self.writable {
+            _ if self.is_read_only_today => {}
             None => said.push(say("remark-files", &[])),
             Some(writable) => {
                 said.extend(writable.blocked.iter().map(|blocked| match blocked {
@@ -216,5 +222,7 @@ mod tests {
             }
             assert!(found.remarks(lang).iter().all(|remark| !remark.starts_with("remark-")));
         }
+        let today = Today { read_only: Some(true), ..Today::default() };
+        assert!(least(&known, &today).is_read_only(), "what is so today stays so");
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use haechi_core::event::Action;
+use haechi_core::profile::Kind;
 use haechi_sensor::{Cut, Deny, Options, Record, Refusal, Sensor, Tier, selftest};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -101,14 +102,40 @@ fn unasked(lines: &mut Lines) -> Outcome {
 }
 
 fn sensor(lines: &mut Lines) -> Outcome {
-    let (sensor, abilities) = Sensor::load(&Options::default())?;
-    drop(sensor);
+    let (mut sensor, abilities) =
+        Sensor::load(&Options { profile_bytes: 1 << 20, ..Options::default() })?;
     for ability in abilities {
         lines.tell(&format!("hook {}", ability.name), ability.missing);
     }
+    used(lines, &mut sensor)?;
+    drop(sensor);
     for tried in selftest()? {
         lines.is(&format!("seen: {}", tried.what), tried.seen);
     }
+    Ok(())
+}
+
+/// What a group uses is kept as sets, by these kernels' own fields.
+fn used(lines: &mut Lines, sensor: &mut Sensor) -> Outcome {
+    let mut profiler = sensor.profiler().ok_or("no profiler")?;
+    lines.is("profiles have no gap", profiler.gaps().is_empty());
+    let group = Group::new('e')?;
+    fs::write("/given", "")?;
+    status(&group.0, &["/bin/busybox", "chown", "5:5", "/given"])?;
+    let mut firsts = BTreeSet::new();
+    for _ in 0..50 {
+        profiler.next(Duration::from_millis(20), &mut |first| {
+            firsts.insert((first.kind, first.value));
+        })?;
+    }
+    let id = "e".repeat(64);
+    let used = profiler.used()?.into_iter().find(|one| one.id.as_deref() == Some(id.as_str()));
+    let used = used.ok_or("no set of the group")?;
+    lines.is("its calls are kept", used.calls.contains("chown") && !used.calls.contains("mount"));
+    lines.same("its capabilities are kept", used.capabilities, 1);
+    let has = |kind, value: &str| firsts.contains(&(kind, value.to_owned()));
+    lines.is("its program is told", has(Kind::Executed, "/bin/busybox"));
+    lines.is("what it changed is told", has(Kind::Written, "/given"));
     Ok(())
 }
 

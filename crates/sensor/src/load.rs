@@ -231,9 +231,12 @@ fn profile(
         let mut ability = attach(programs, hook, types);
         if ability.missing.is_some() && *gap == Gap::Capabilities {
             let probed = attach(programs, &PROFILE_PROBE, types);
-            if probed.missing.is_none() {
-                ability = probed;
-            }
+            ability = match (ability.missing, probed.missing) {
+                (Some(first), Some(second)) => {
+                    Ability { missing: Some(format!("{first}; {second}")), ..ability }
+                }
+                _ => Ability { missing: None, ..ability },
+            };
         }
         if ability.missing.is_some() {
             gaps.insert(*gap);
