@@ -224,8 +224,11 @@ fn learned_on_one_host_and_used_on_another() {
     let list = place.kept(&["list", "--format", "json"]).must_end_with(0).json();
     assert_eq!(list.as_array().unwrap().len(), 1);
     assert_eq!((&list[0]["settled"], &list[0]["entries"]), (&json!(true), &json!(11)));
+    let schema = Haechi::new(&["schema", "profile"]).run().must_end_with(0).json();
+    let schema = jsonschema::validator_for(&schema).unwrap();
     for target in ["web", "example/web:1", "c0ffee", "sha256:aaaa", "1"] {
         let exported = place.kept(&["export", target]).must_end_with(0).json();
+        assert!(schema.is_valid(&exported), "{exported}");
         let sorted = |value: &Value| {
             let mut entries: Vec<String> =
                 value["entries"].as_array().unwrap().iter().map(ToString::to_string).collect();

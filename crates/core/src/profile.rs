@@ -36,8 +36,28 @@ pub struct Profile {
     pub image_name: String,
     /// Stretches of time in which it was watched, the oldest first.
     pub runs: Vec<Run>,
-    /// What it used, by kind and value.
+    /// What it used, by kind, value and where it lay.
     pub entries: Vec<Entry>,
+    /// Until when what was seen was taken for what the workload does; none until it was settled.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub baseline_at: Option<Timestamp>,
+}
+
+impl Profile {
+    /// What the workload is taken to do: all of it, or what was seen until the baseline.
+    pub fn known(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !self.is_later(entry))
+    }
+
+    /// What was seen after the baseline.
+    pub fn later(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| self.is_later(entry))
+    }
+
+    fn is_later(&self, entry: &Entry) -> bool {
+        self.baseline_at.is_some_and(|baseline| entry.first_at > baseline)
+    }
 }
 
 /// A stretch of time in which one container was watched without a break.

@@ -1,7 +1,8 @@
 //! Work that takes longer than an answer may: verifications, scans, updates of the vulnerability data.
 //!
 //! Each is one of Haechi's own commands, started as a process: what goes wrong in it, or what it needs of memory, is
-//! not the desk's. One at a time, in the order in which they were asked for.
+//! not the desk's. In the order in which they were asked for, one at a time, and beside them one update of the
+//! vulnerability data: it may wait for a network that is not there, and nobody waits for that.
 
 use std::ffi::OsStr;
 use std::process::Stdio;
@@ -31,6 +32,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 const ANSWER_MAX: u64 = 8 << 20;
 /// Bytes of what a failed piece of work said that are kept.
 const PROBLEM_MAX: usize = 2000;
+/// Work that goes on beside all other.
+const UPDATE: &str = "update";
 /// Wait before the store is asked again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Least time between two records of how far it is.
@@ -72,7 +75,7 @@ impl Jobs {
     pub(crate) async fn start(&self, kind: &str, subject: &str, by: &str) -> Result<Job, Refusal> {
         let job = self.store.add_job(kind, subject, by, WAITING_MAX).await.map_err(unavailable)?;
         let job = job.ok_or(Refusal::TooMany { retry_s: 60 })?;
-        self.asked.notify_one();
+        self.asked.notify_waiters();
         Ok(told(job))
     }
 
@@ -110,15 +113,20 @@ impl Jobs {
     /// Works, one piece after the other, until dropped. What an earlier desk left undone has failed. A store that says
     /// no, as on a full disk, is asked again later.
     pub(crate) async fn work(&self, desk: &Arc<Desk>) {
-        let mut taken_up = false;
+        while let Err(error) = self.take_up().await {
+            wait(&error).await;
+        }
+        tokio::join!(
+            self.lane(desk, |kind| kind == UPDATE),
+            self.lane(desk, |kind| kind != UPDATE)
+        );
+    }
+
+    /// Works on some kinds, one piece after the other, until dropped.
+    async fn lane(&self, desk: &Arc<Desk>, is_own: fn(&str) -> bool) {
         loop {
-            let worked = if taken_up { self.next(desk).await } else { self.take_up().await };
-            match worked {
-                Ok(()) => taken_up = true,
-                Err(error) => {
-                    tracing::error!("work waits: {error:#}");
-                    tokio::time::sleep(AGAIN).await;
-                }
+            if let Err(error) = self.next(desk, is_own).await {
+                wait(&error).await;
             }
         }
     }
@@ -132,10 +140,15 @@ impl Jobs {
         Ok(())
     }
 
-    /// Does the next piece of work, when there is one.
-    async fn next(&self, desk: &Arc<Desk>) -> anyhow::Result<()> {
-        let Some(mut job) = self.store.open_jobs().await?.into_iter().next() else {
-            self.asked.notified().await;
+    /// Does the next piece of work of these kinds, when there is one.
+    async fn next(&self, desk: &Arc<Desk>, is_own: fn(&str) -> bool) -> anyhow::Result<()> {
+        // Before it is looked, so that what is asked for meanwhile is not missed.
+        let asked = self.asked.notified();
+        tokio::pin!(asked);
+        asked.as_mut().enable();
+        let open = self.store.open_jobs().await?;
+        let Some(mut job) = open.into_iter().find(|job| is_own(&job.kind)) else {
+            asked.await;
             return Ok(());
         };
         if job.state == haechi_store::JobState::Running {
@@ -177,7 +190,7 @@ impl Jobs {
                     arguments.extend(["--benchmark".into(), benchmark.clone()]);
                 }
             }
-            "update" => arguments = desk.setup.update.clone(),
+            UPDATE => arguments = desk.setup.update.clone(),
             other => anyhow::bail!("nobody knows how to {other}"),
         }
         let mut child = self.command(&arguments).spawn()?;
@@ -208,6 +221,12 @@ impl Jobs {
         }
         Ok(())
     }
+}
+
+/// A store that says no, as on a full disk, is asked again later.
+async fn wait(error: &anyhow::Error) {
+    tracing::error!("work waits: {error:#}");
+    tokio::time::sleep(AGAIN).await;
 }
 
 /// The end of what a process said on stderr.
@@ -274,7 +293,7 @@ pub(crate) async fn update(
     caller: &Caller,
     _: &UpdateDatabase,
 ) -> Result<Job, Refusal> {
-    desk.jobs.start("update", "", &caller.name).await
+    desk.jobs.start(UPDATE, "", &caller.name).await
 }
 
 /// Answers [`ListJobs`].

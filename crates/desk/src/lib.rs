@@ -18,6 +18,7 @@ mod images;
 mod jobs;
 mod overview;
 mod period;
+mod quiet;
 mod search;
 mod settings;
 #[cfg(test)]
@@ -181,6 +182,7 @@ impl Desk {
 
 /// Logs what went wrong, and says to whoever asked that it cannot be done now.
 pub(crate) fn unavailable(error: impl std::fmt::Display) -> Refusal {
-    tracing::error!("a question could not be answered: {error}");
+    static UNANSWERED: quiet::Quiet = quiet::Quiet::new();
+    UNANSWERED.warn(format_args!("a question could not be answered: {error}"));
     Refusal::Unavailable
 }

@@ -211,6 +211,8 @@ pub enum SchemaOf {
     Snapshot,
     /// Reports about one image (`image scan --format json`)
     Image,
+    /// What was learned of a workload (`profile export`)
+    Profile,
     /// Alerts (`monitor`, `alerts`, webhook)
     Alert,
     /// What was done about alerts (`monitor`, `actions`, webhook)

@@ -45,7 +45,7 @@ pub fn make(profile: &Profile, least: &Least, name: &str) -> Made {
     let mut left_out = BTreeSet::new();
     let mut rights: BTreeMap<String, BTreeSet<char>> = BTreeMap::new();
     let mut read: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for entry in &profile.entries {
+    for entry in profile.known() {
         let path = entry.value.as_str();
         let letters = match entry.kind {
             Kind::Executed => "rmix",
@@ -73,8 +73,10 @@ pub fn make(profile: &Profile, least: &Least, name: &str) -> Made {
     }
     for (folder, files) in read {
         let whole = quote(folder).filter(|folder| files.len() >= MANY && !folder.is_empty());
-        let paths = whole.map_or(files, |folder| vec![format!("{folder}/{{,**}}")]);
-        for path in paths {
+        let whole = whole.map(|folder| vec![format!("{folder}/{{,**}}")]);
+        // What was read may be a folder: its name ends with a stroke then.
+        let each = || files.iter().map(|file| format!("{file}{{,/}}")).collect();
+        for path in whole.unwrap_or_else(each) {
             rights.entry(path).or_default().insert('r');
         }
     }
@@ -111,8 +113,7 @@ fn networks(profile: &Profile, least: &Least) -> String {
     }
     let is_known = |name| !calls(name) || least.calls.limited.contains_key(name);
     let values: BTreeSet<u64> = profile
-        .entries
-        .iter()
+        .known()
         .filter(|entry| entry.kind == Kind::Argument)
         .filter_map(|entry| {
             entry.value.strip_prefix("socket ").or(entry.value.strip_prefix("socketpair "))
@@ -198,7 +199,7 @@ mod tests {
             "  network inet,",
             "  \"/usr/sbin/nginx\" mrix,",
             "  \"/usr/lib/libc.so.6\" mr,",
-            "  \"/etc/nginx/nginx.conf\" r,",
+            "  \"/etc/nginx/nginx.conf{,/}\" r,",
             "  \"/run/{,**}\" klrw,",
             "  \"/usr/share/a/{,**}\" r,",
         ] {

@@ -22,7 +22,7 @@ pub struct Capabilities {
 /// Compares what a profile says with what is held. Names that no kernel has are left out.
 pub fn compare(profile: &Profile, held: Option<&BTreeSet<String>>) -> Capabilities {
     let of = |kind: Kind| -> BTreeSet<String> {
-        let entries = profile.entries.iter().filter(|entry| entry.kind == kind);
+        let entries = profile.known().filter(|entry| entry.kind == kind);
         entries
             .map(|entry| &entry.value)
             .filter(|name| NAMES.contains(&name.as_str()))

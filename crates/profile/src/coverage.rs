@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use haechi_core::Lang;
 use haechi_core::profile::{Entry, Gap, Kind, Phase, Profile, Run};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,11 @@ mod watched;
 use watched::Watched;
 
 /// Milliseconds of an hour.
-const HOUR: i64 = 3_600_000;
+const HOUR: u64 = 3_600_000;
+/// A container that was just started is starting for so long.
+const STARTING: SignedDuration = SignedDuration::from_secs(60);
+/// What it does to stop is told within so long before its end, and a little after it.
+const STOPPING: SignedDuration = SignedDuration::from_secs(15);
 
 /// What a site asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +32,6 @@ pub struct Rule {
     pub quiet_min: u64,
     /// Whether the container has a health check: then that has to be seen.
     pub has_health_check: bool,
-}
-
-impl Default for Rule {
-    /// An hour.
-    fn default() -> Self {
-        Self { quiet_min: 3600, has_health_check: false }
-    }
 }
 
 /// What is known together, and missing together.
@@ -158,9 +155,9 @@ impl Unsettled {
 pub struct PartCoverage {
     /// Entries of it.
     pub entries: u64,
-    /// Seconds of watching until the last of them was seen.
+    /// Seconds of watching that it took to learn them; of what is done in starting or stopping, so much of that alone.
     pub learned_in: u64,
-    /// Seconds of watching since, in which nothing of it could be missed.
+    /// Seconds of watching since something new was seen last, in which nothing of it could be missed.
     pub quiet: u64,
     /// Why it is not settled; empty if it is.
     pub unsettled: Vec<Unsettled>,
@@ -195,8 +192,8 @@ impl Coverage {
     /// How well the workload of a profile is known.
     pub fn of(profile: &Profile, rule: &Rule) -> Self {
         let all = Watched::of(&profile.runs);
-        let news = news(&profile.entries);
-        let last = news.iter().map(|(_, at)| *at).max();
+        let news = news(profile, &all);
+        let last = news.iter().map(|new| new.at).max();
         let mut gaps = BTreeMap::new();
         for run in &profile.runs {
             for gap in &run.gaps {
@@ -204,10 +201,9 @@ impl Coverage {
             }
         }
         let mut curve = BTreeMap::new();
-        for (_, at) in &news {
-            let hour =
-                u64::try_from(all.until(*at).max(1) - 1).unwrap_or_default() / HOUR.unsigned_abs();
-            *curve.entry(hour).or_default() += 1;
+        for new in &news {
+            let before = u64::try_from(all.until(new.at).max(1) - 1).unwrap_or_default();
+            *curve.entry(before / HOUR).or_default() += 1;
         }
         let containers: BTreeSet<&str> =
             profile.runs.iter().map(|run| run.container.as_str()).collect();
@@ -224,7 +220,7 @@ impl Coverage {
             gaps,
             parts: Part::ALL
                 .into_iter()
-                .map(|part| (part, PartCoverage::of(part, profile, rule, &all, &news)))
+                .map(|part| (part, PartCoverage::of(part, profile, rule, &news)))
                 .collect(),
         }
     }
@@ -247,16 +243,11 @@ impl Coverage {
 }
 
 impl PartCoverage {
-    fn of(
-        part: Part,
-        profile: &Profile,
-        rule: &Rule,
-        all: &Watched,
-        news: &[(Part, Timestamp)],
-    ) -> Self {
-        let last = news.iter().filter(|(of, _)| *of == part).map(|(_, at)| *at).max();
+    fn of(part: Part, profile: &Profile, rule: &Rule, news: &[New]) -> Self {
+        let news = || news.iter().filter(|new| new.part == part);
+        let last = news().map(|new| new.at).max();
         let whole = || profile.runs.iter().filter(|run| part.is_whole_in(run));
-        let learned_in = last.map_or(0, |at| all.until(at));
+        let learned_in = news().map(|new| new.took).max().unwrap_or_default();
         let quiet = Watched::of(whole()).since(last);
         let mut unsettled = Vec::new();
         if profile.runs.is_empty() {
@@ -289,26 +280,63 @@ impl PartCoverage {
                 unsettled.push(Unsettled::TooRecent { quiet, needed, by_learning });
             }
         }
-        let entries = profile.entries.iter().filter(|entry| Part::of(entry.kind) == part).count();
+        let entries = profile.known().filter(|entry| Part::of(entry.kind) == part).count();
         let (learned_in, quiet) = (seconds(learned_in), seconds(quiet));
         Self { entries: entries as u64, learned_in, quiet, unsettled }
     }
 }
 
-/// When something was new, by part.
-fn news(entries: &[Entry]) -> Vec<(Part, Timestamp)> {
-    let mut first: BTreeMap<(Kind, &str), Timestamp> = BTreeMap::new();
-    for entry in entries {
-        let what = match entry.kind {
-            Kind::Read | Kind::Written => {
-                entry.value.rsplit_once('/').map_or("", |(folder, _)| folder)
-            }
-            _ => entry.value.as_str(),
-        };
-        let at = first.entry((entry.kind, what)).or_insert(entry.first_at);
-        *at = (*at).min(entry.first_at);
+/// Something that was new.
+struct New {
+    part: Part,
+    at: Timestamp,
+    /// Milliseconds of watching that it took to see it.
+    took: i64,
+}
+
+/// What makes an entry another than one of the same kind: of a file that is only read or written, its folder.
+pub(crate) fn what(entry: &Entry) -> &str {
+    match entry.kind {
+        Kind::Read | Kind::Written => entry.value.rsplit_once('/').map_or("", |(folder, _)| folder),
+        _ => entry.value.as_str(),
     }
-    first.into_iter().map(|((kind, _), at)| (Part::of(kind), at)).collect()
+}
+
+/// What was new, and when.
+fn news(profile: &Profile, all: &Watched) -> Vec<New> {
+    let mut first: BTreeMap<(Kind, &str), &Entry> = BTreeMap::new();
+    for entry in profile.known() {
+        let known = first.entry((entry.kind, what(entry))).or_insert(entry);
+        if entry.first_at < known.first_at {
+            *known = entry;
+        }
+    }
+    let mut runs: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
+    for run in &profile.runs {
+        runs.entry(&run.container).or_default().push(run);
+    }
+    let took = |entry: &Entry| {
+        let of_it = runs.get(entry.container.as_str()).into_iter().flatten();
+        let in_phase = of_it.filter_map(|run| in_phase(run, entry.first_at)).min();
+        in_phase.unwrap_or_else(|| all.until(entry.first_at))
+    };
+    let new = |((kind, _), entry): ((Kind, &str), &Entry)| New {
+        part: Part::of(kind),
+        at: entry.first_at,
+        took: took(entry),
+    };
+    first.into_iter().map(new).collect()
+}
+
+/// For how long a container had been starting or stopping at a moment, if it was. However long it ran before it stopped: what
+/// it does then is seen when it stops, and not after so long.
+fn in_phase(run: &Run, at: Timestamp) -> Option<i64> {
+    let since = at.duration_since(run.since);
+    if run.phases.contains(&Phase::Start) && !since.is_negative() && since <= STARTING {
+        return i64::try_from(since.as_millis()).ok();
+    }
+    let left = run.until.duration_since(at);
+    (run.phases.contains(&Phase::Stop) && left.abs() <= STOPPING).then_some(0)
 }
 
 fn seconds(milliseconds: i64) -> u64 {

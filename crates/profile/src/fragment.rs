@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use haechi_core::profile::Profile;
+use haechi_core::text::visible;
 use serde_json::{Value, json};
 
 use crate::least::Least;
@@ -63,7 +64,7 @@ pub fn write(least: &Least, names: &Names, format: Format, remarks: &[String]) -
     let mut out = String::new();
     for remark in remarks.iter().flat_map(|remark| remark.lines()) {
         // Writing to a text cannot fail.
-        let _ = writeln!(out, "# {remark}");
+        let _ = writeln!(out, "# {}", visible(remark));
     }
     out.push_str(&match format {
         Format::Docker => docker(least, names),
@@ -142,6 +143,9 @@ fn kubernetes(least: &Least, names: &Names) -> Value {
         "seccompProfile": {"type": "Localhost", "localhostProfile": format!("profiles/{}", names.seccomp)},
     });
     if let Some(used) = &least.capabilities.used {
+        let mut used = used.clone();
+        // Docker lets everybody take such a port in a network of its own, Kubernetes does not.
+        used.extend(least.has_low_port.then(|| "NET_BIND_SERVICE".to_owned()));
         set(&mut security, "capabilities", json!({"drop": ["ALL"], "add": used}));
     }
     if least.no_new_privileges {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use haechi_core::Lang;
-use haechi_core::profile::{Gap, Profile, Run};
+use haechi_core::profile::{Gap, Kind, Profile, Run};
 use serde::Serialize;
 
 use crate::capabilities::{self, Capabilities};
@@ -35,6 +35,8 @@ pub struct Least {
     pub is_read_only_today: bool,
     /// Whether programs may gain no rights: only if that is so today, for it is not seen whether one did.
     pub no_new_privileges: bool,
+    /// Whether it listens on a port below 1024.
+    pub has_low_port: bool,
     /// Most processes and threads, with room; `None`: it is not known.
     pub pids: Option<u64>,
     /// Most memory in bytes, with room; `None`: it is not known.
@@ -66,6 +68,10 @@ impl Least {
             writable: knows_files.then(|| writable::find(profile, &today.mounts)),
             is_read_only_today: today.read_only == Some(true),
             no_new_privileges: today.no_new_privileges == Some(true),
+            has_low_port: profile.known().any(|entry| {
+                let port = entry.value.split_once(' ').and_then(|(_, port)| port.parse().ok());
+                entry.kind == Kind::Listening && port.is_some_and(|port: u16| port < 1024)
+            }),
             pids,
             memory,
         }
@@ -152,6 +158,9 @@ impl Least {
                 if !self.tmpfs().is_empty() {
                     said.push(say("remark-tmpfs", &[]));
                 }
+                if writable.spares_caches && self.is_read_only() {
+                    said.push(say("remark-caches", &[]));
+                }
             }
         }
         if !self.no_new_privileges {
@@ -178,8 +187,6 @@ fn up(value: u64, step: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use haechi_core::profile::Kind;
-
     use super::*;
     use crate::coverage::Rule;
     use crate::testing::profile;

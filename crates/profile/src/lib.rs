@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod coverage;
 pub mod fragment;
 pub mod least;
+pub mod news;
 pub mod packages;
 pub mod seccomp;
 pub mod texts;

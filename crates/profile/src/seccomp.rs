@@ -81,8 +81,7 @@ pub struct Made {
 
 /// Makes a profile. Arguments are only looked at if `knows_calls`: else a value may be missing.
 pub fn make(profile: &Profile, knows_calls: bool) -> Made {
-    let of =
-        |kind| profile.entries.iter().filter(move |e| e.kind == kind).map(|e| e.value.as_str());
+    let of = |kind| profile.known().filter(move |e| e.kind == kind).map(|e| e.value.as_str());
     let (mut seen, mut compat, mut left_out) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for name in of(Kind::Call) {
         match name.strip_prefix(COMPAT) {

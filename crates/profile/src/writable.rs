@@ -13,8 +13,12 @@ use serde::{Deserialize, Serialize};
 const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
 /// So many folders beside each other are taken as the one above them.
 const BESIDE: usize = 3;
+/// Folders directly below the root that are there to be written.
+const SCRATCH: [&str; 2] = ["/tmp", "/run"];
 /// What people keep: what is written there is often meant to outlive the container.
-const KEPT: [&str; 7] = ["/var/lib", "/srv", "/home", "/root", "/data", "/opt", "/app"];
+const KEPT: [&str; 8] = ["/var/lib", "/var/log", "/srv", "/home", "/root", "/data", "/opt", "/app"];
+/// Caches beside the files that they are of; whoever cannot write them goes without. (Python)
+const SPARED: &str = "/__pycache__";
 
 /// A folder in memory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +59,8 @@ pub enum Blocked {
 pub struct Writable {
     /// Folders that can be in memory.
     pub tmpfs: Vec<Tmpfs>,
+    /// Whether caches that can be gone without are not in it.
+    pub spares_caches: bool,
     /// What stands against a read-only root.
     pub blocked: BTreeSet<Blocked>,
 }
@@ -66,26 +72,13 @@ pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
     let is_elsewhere = |path: &str| {
         OWN.iter().copied().chain(mounts.iter().map(String::as_str)).any(|top| is_below(path, top))
     };
-    let of = |kinds: &'static [Kind]| profile.entries.iter().filter(|e| kinds.contains(&e.kind));
+    let of = |kinds: &'static [Kind]| profile.known().filter(|e| kinds.contains(&e.kind));
     let written: BTreeSet<&str> = of(&[Kind::Written]).map(|entry| entry.value.as_str()).collect();
     let first_below = |folder: &str, files: &BTreeSet<&str>| -> Option<String> {
         let begin = format!("{folder}/");
         let file = files.range(begin.as_str()..).next().filter(|file| file.starts_with(&begin));
         file.map(|file| (*file).to_owned())
     };
-    for entry in of(&[Kind::Written]) {
-        let path = entry.value.as_str();
-        let is_away = ["mounted", "memory"].contains(&entry.origin.as_str()) || is_elsewhere(path);
-        // A folder that was made for what lies in it is there when that is a mount.
-        if is_away || first_below(path, &written).is_some() {
-            continue;
-        }
-        match path.rsplit_once('/') {
-            Some(("", _)) => found.blocked.insert(Blocked::Root { file: path.to_owned() }),
-            Some((folder, _)) if is_plain(folder) => folders.insert(folder.to_owned()),
-            _ => found.blocked.insert(Blocked::Name { file: path.to_owned() }),
-        };
-    }
     // What is not known to have been written is of the image.
     let image: BTreeSet<&str> = of(&[Kind::Executed, Kind::Mapped, Kind::Read, Kind::Written])
         .filter(|entry| match entry.kind {
@@ -94,6 +87,33 @@ pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
         })
         .map(|entry| entry.value.as_str())
         .collect();
+    for entry in of(&[Kind::Written]) {
+        let path = entry.value.as_str();
+        let is_away = ["mounted", "memory"].contains(&entry.origin.as_str()) || is_elsewhere(path);
+        if is_away {
+            continue;
+        }
+        let is_cache = |path: &str| path.ends_with(SPARED) && entry.origin != "image";
+        if path.rsplit_once('/').is_some_and(|(folder, _)| is_cache(folder)) || is_cache(path) {
+            found.spares_caches = true;
+            continue;
+        }
+        if first_below(path, &written).is_some() {
+            // A folder that was made for what lies in it. The next may have another name, so the one above is writable if that
+            // can be; else it is there all the same when what lies in it is a mount.
+            let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+            let can_be = SCRATCH.contains(&above) || above.matches('/').count() >= 2;
+            if can_be && is_plain(above) && first_below(above, &image).is_none() {
+                folders.insert(above.to_owned());
+            }
+            continue;
+        }
+        match path.rsplit_once('/') {
+            Some(("", _)) => found.blocked.insert(Blocked::Root { file: path.to_owned() }),
+            Some((folder, _)) if is_plain(folder) => folders.insert(folder.to_owned()),
+            _ => found.blocked.insert(Blocked::Name { file: path.to_owned() }),
+        };
+    }
     let hidden = |folder: &str| first_below(folder, &image);
     for path in grouped(folders, |folder| hidden(folder).is_none()) {
         match hidden(&path) {
@@ -222,6 +242,38 @@ mod tests {
         assert!(found.tmpfs[0].executes && found.blocked.is_empty());
         // A file of the image that is written is one of the image.
         assert!(!of(&[(Kind::Written, "/etc/passwd", "image")], &[]).blocked.is_empty());
+    }
+
+    #[test]
+    fn folders_that_are_made_may_have_another_name_next_time() {
+        let made = written(&[
+            "/tmp/a1",
+            "/tmp/a1/x",
+            "/var/lib/app",
+            "/var/lib/app/db",
+            "/var",
+            "/var/lib",
+            "/opt/b",
+            "/opt/b/x",
+        ]);
+        assert_eq!(paths(&of(&made, &[])), ["/opt/b", "/tmp", "/var/lib"]);
+        // Not if that would hide something.
+        let mut made = written(&["/usr/share/a", "/usr/share/a/x"]);
+        made.push((Kind::Read, "/usr/share/b", "image"));
+        assert_eq!(paths(&of(&made, &[])), ["/usr/share/a"]);
+    }
+
+    #[test]
+    fn caches_of_python_are_gone_without() {
+        let read = (Kind::Read, "/usr/lib/python3/os.py", "image");
+        let mut entries = written(&[
+            "/usr/lib/python3/__pycache__",
+            "/usr/lib/python3/__pycache__/os.pyc",
+            "/x/__pycache__",
+        ]);
+        entries.push(read);
+        let found = of(&entries, &[]);
+        assert!(found.tmpfs.is_empty() && found.blocked.is_empty() && found.spares_caches);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use haechi_core::activity::{ACTIVITY_SCHEMA, Activity};
 use haechi_core::alert::{ALERT_SCHEMA, Alert};
 use haechi_core::event::{EVENT_SCHEMA, EventLine};
 use haechi_core::facts::SNAPSHOT_SCHEMA;
+use haechi_core::profile::{PROFILE_SCHEMA, Profile};
 use haechi_core::report::REPORT_SCHEMA;
 use haechi_core::response::{ACTION_SCHEMA, Action};
 use haechi_core::{Report, Snapshot};
@@ -33,6 +34,11 @@ pub fn report_schema() -> Value {
 /// The JSON Schema of a snapshot.
 pub fn snapshot_schema() -> Value {
     versioned::<Snapshot>("Haechi snapshot", SNAPSHOT_SCHEMA)
+}
+
+/// The JSON Schema of what was learned of a workload.
+pub fn profile_schema() -> Value {
+    versioned::<Profile>("Haechi profile", PROFILE_SCHEMA)
 }
 
 /// The JSON Schema of an alert of the monitor.

@@ -1,6 +1,8 @@
 //! Sets of what containers use, on this machine's kernel with real containers: exact under a storm that no ring could
 //! take, and honest about what could not be told. Needs root, Docker and busybox (static).
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod container;
 
 use std::collections::BTreeSet;

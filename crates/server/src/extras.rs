@@ -69,7 +69,8 @@ async fn nothing() -> Problem {
 }
 
 async fn logged_in(desk: &Desk, visitor: &Visitor) -> Result<(), Refusal> {
-    desk.ask(visitor, Who::default()).await.map(|_| ())
+    let me = desk.ask(visitor, Who::default()).await?;
+    if me.must_change_password { Err(Refusal::Forbidden) } else { Ok(()) }
 }
 
 /// Whether the desk answers.

@@ -92,6 +92,9 @@ pub async fn seat(
     visitor: &Visitor,
 ) -> Result<house::Following, Refusal> {
     let me = desk.ask(visitor, Who::default()).await?;
+    if me.must_change_password {
+        return Err(Refusal::Forbidden);
+    }
     house.streams.enter(&visitor.credential, &me.name).ok_or_else(|| {
         house.metrics.refused("stream");
         Refusal::TooMany { retry_s: 5 }

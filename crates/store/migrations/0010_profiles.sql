@@ -5,6 +5,7 @@ CREATE TABLE profile (
     image      TEXT NOT NULL,                             -- sha256:…; empty if unknown
     command    TEXT NOT NULL,                             -- JSON: a list of texts
     image_name TEXT NOT NULL,
+    baseline_at INTEGER,                                  -- NULL until it was settled
     UNIQUE (image, command)
 ) STRICT;
 
@@ -28,5 +29,5 @@ CREATE TABLE profile_entry (
     container  TEXT    NOT NULL,
     origin     TEXT    NOT NULL,
     program    TEXT    NOT NULL,
-    PRIMARY KEY (profile, kind, value)
+    PRIMARY KEY (profile, kind, value, origin)
 ) STRICT, WITHOUT ROWID;

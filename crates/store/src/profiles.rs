@@ -2,7 +2,10 @@
 //!
 //! What was seen once stays: an entry is kept as it was seen first, a run as it was told last. Nothing is concluded here.
 
+use std::collections::BTreeSet;
+
 use haechi_core::profile::{Entry, Kind, PROFILE_SCHEMA, Profile, Run, Workload};
+use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row};
 
 use crate::Store;
@@ -29,23 +32,35 @@ pub struct Learned {
     pub entries: Vec<Entry>,
 }
 
+/// What became of a piece that was learned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Of which profile it is.
+    pub profile: ProfileId,
+    /// The profile's baseline.
+    pub baseline_at: Option<Timestamp>,
+    /// Entries that were not there before, with the times that they were told with.
+    pub new: Vec<Entry>,
+}
+
 impl Store {
-    /// Keeps what was learned.
+    /// Keeps what was learned; for each piece, what of it was not kept before.
     ///
     /// # Errors
     /// It could not be written: then nothing of it was.
-    pub async fn learn(&self, learned: &[Learned]) -> Result<(), StoreError> {
+    pub async fn learn(&self, learned: &[Learned]) -> Result<Vec<Kept>, StoreError> {
         if learned.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        let mut kept = Vec::with_capacity(learned.len());
         let doing = "keeping profiles";
         let failed = self.failed(doing);
         let mut writing = self.begin(doing).await?;
         for one in learned {
-            let id: i64 = sqlx::query_scalar(
+            let (id, baseline): (i64, Option<i64>) = sqlx::query_as(
                 "INSERT INTO profile (image, command, image_name) VALUES (?, ?, ?)
                  ON CONFLICT (image, command) DO UPDATE SET image_name = excluded.image_name
-                 RETURNING id",
+                 RETURNING id, baseline_at",
             )
             .bind(&one.workload.image)
             .bind(body(&one.workload.command)?)
@@ -69,6 +84,9 @@ impl Store {
             .execute(&mut *writing.all)
             .await
             .map_err(failed)?;
+            // Clocks are set back, and what was used before is told after: what comes after the baseline is later than it.
+            let earliest = baseline.map_or(i64::MIN, |at| at.saturating_add(1));
+            let mut new = BTreeSet::new();
             for rows in one.entries.chunks(ROWS_AT_ONCE) {
                 let mut insert = QueryBuilder::new(
                     "INSERT OR IGNORE INTO profile_entry
@@ -79,14 +97,46 @@ impl Store {
                         .push_bind(id)
                         .push_bind(entry.kind.name())
                         .push_bind(&entry.value)
-                        .push_bind(nanoseconds(entry.first_at))
+                        .push_bind(nanoseconds(entry.first_at).max(earliest))
                         .push_bind(&entry.container)
                         .push_bind(&entry.origin)
                         .push_bind(&entry.program);
                 });
-                insert.build().execute(&mut *writing.all).await.map_err(failed)?;
+                insert.push(" RETURNING kind, value, origin");
+                let rows: Vec<(String, String, String)> =
+                    insert.build_query_as().fetch_all(&mut *writing.all).await.map_err(failed)?;
+                new.extend(rows);
             }
+            let mut entries = one.entries.clone();
+            entries.retain(|entry| {
+                new.remove(&(entry.kind.name().into(), entry.value.clone(), entry.origin.clone()))
+            });
+            let baseline_at = baseline.map(moment);
+            kept.push(Kept { profile: ProfileId(id), baseline_at, new: entries });
         }
+        writing.commit().await.map_err(failed)?;
+        Ok(kept)
+    }
+
+    /// Takes all that was seen of a workload until now for what it does; `at` is now. The moment that counts is later if
+    /// something was seen later.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn set_baseline(&self, id: ProfileId, at: Timestamp) -> Result<(), StoreError> {
+        let doing = "keeping profiles";
+        let failed = self.failed(doing);
+        let mut writing = self.begin(doing).await?;
+        sqlx::query(
+            "UPDATE profile SET baseline_at = max(?, coalesce(
+                 (SELECT max(first_at) FROM profile_entry WHERE profile = profile.id), 0))
+             WHERE id = ?",
+        )
+        .bind(nanoseconds(at))
+        .bind(id.0)
+        .execute(&mut *writing.all)
+        .await
+        .map_err(failed)?;
         writing.commit().await.map_err(failed)
     }
 
@@ -142,13 +192,15 @@ impl Store {
 
     async fn profile_head(&self, id: i64) -> Result<Option<Profile>, StoreError> {
         let failed = self.failed("reading a profile");
-        let head = sqlx::query("SELECT image, command, image_name FROM profile WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed)?;
+        let head =
+            sqlx::query("SELECT image, command, image_name, baseline_at FROM profile WHERE id = ?")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed)?;
         let Some(head) = head else { return Ok(None) };
         let command: String = head.try_get("command").map_err(failed)?;
+        let baseline: Option<i64> = head.try_get("baseline_at").map_err(failed)?;
         let bodies: Vec<String> = sqlx::query_scalar(
             "SELECT body FROM profile_run WHERE profile = ? ORDER BY since, container",
         )
@@ -167,6 +219,7 @@ impl Store {
             image_name: head.try_get("image_name").map_err(failed)?,
             runs: runs.collect::<Result<_, _>>()?,
             entries: Vec::new(),
+            baseline_at: baseline.map(moment),
         }))
     }
 }

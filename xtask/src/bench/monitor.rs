@@ -1,5 +1,5 @@
-//! What watching costs the watched: work in a container without a watcher, under `haechi monitor` with all its rules,
-//! under bpftrace and strace that tell the same calls; how many events a second come through without loss; memory.
+//! What watching costs the watched: work in a container without a watcher, under `haechi monitor` with all its rules, also
+//! with profiles, under bpftrace and strace that tell the same calls; how many events a second come through without loss; memory.
 //!
 //! Each turn of a program stands beside one without any, in the same minute; what counts is the ratio of the medians.
 //! The container is a Debian with a compiler ([`place`]).
@@ -99,8 +99,10 @@ fn numbers(text: &str) -> Result<(f64, f64)> {
 
 /// Wall time of each work under each watcher; what of the promises is not kept.
 fn overhead(place: &Place, rounds: usize) -> Result<Vec<String>> {
-    let watchers: Vec<Watcher> =
-        [Watcher::Haechi, Watcher::Bpftrace].into_iter().filter(Watcher::is_there).collect();
+    let watchers: Vec<Watcher> = [Watcher::Haechi, Watcher::Profile, Watcher::Bpftrace]
+        .into_iter()
+        .filter(Watcher::is_there)
+        .collect();
     print(format!(
         "{:<18}  {:<14}  {:>12}  {:>12}  {:>7}  (pairs)",
         "work", "watcher", "without, µs", "with, µs", "ratio"
@@ -127,6 +129,13 @@ fn overhead(place: &Place, rounds: usize) -> Result<Vec<String>> {
                     alone(without)?;
                 }
             }
+        }
+        // What profiles cost more than the monitor does.
+        if let [[_, monitor], [_, profile], ..] = times.as_slice() {
+            let pairs: Vec<f64> = monitor.iter().zip(profile).map(|(a, b)| b / a).collect();
+            let [monitor, profile] = [monitor, profile]
+                .map(|times| Ok::<_, anyhow::Error>(spread_of(times.clone())?.median));
+            row(one.name, "for profiles", monitor?, profile?, &pairs)?;
         }
         for (watcher, [without, with]) in watchers.iter().zip(times) {
             let pairs: Vec<f64> = without.iter().zip(&with).map(|(a, b)| b / a).collect();

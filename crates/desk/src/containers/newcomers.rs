@@ -17,6 +17,7 @@ use haechi_protocol::{ContainerRow, Refusal};
 use haechi_store::InventoryRow;
 use serde_json::Value;
 
+use crate::quiet::Quiet;
 use crate::{Desk, unavailable};
 
 /// Newcomers that are shown; after so many it is time for a verification.
@@ -28,6 +29,8 @@ const ENGINE: Duration = Duration::from_secs(1);
 /// Digits of a container's id, and of what people are shown of it.
 const ID: usize = 64;
 const ID_SHORT: usize = 12;
+/// Whoever asks for containers asks the engine: what it does not say is not told each time.
+static SILENT: Quiet = Quiet::new();
 
 /// Whether a text is the full id of a container.
 pub(crate) fn is_container_id(id: &str) -> bool {
@@ -47,7 +50,7 @@ pub(super) async fn list(
     let running = match running.await.map_err(unavailable)? {
         Ok(running) => running,
         Err(error) => {
-            tracing::warn!("which containers run now is not known: {error}");
+            SILENT.warn(format_args!("which containers run now is not known: {error}"));
             return Ok(Vec::new());
         }
     };
@@ -115,7 +118,7 @@ pub(super) enum Inspected {
 fn connect(desk: &Desk) -> Option<HttpApi> {
     let root = Root::new(&desk.setup.root);
     let connected = HttpApi::connect(desk.setup.endpoint.as_deref(), &root, ENGINE);
-    connected.map_err(|error| tracing::warn!("the engine is not asked: {error}")).ok()
+    connected.map_err(|error| SILENT.warn(format_args!("the engine is not asked: {error}"))).ok()
 }
 
 async fn inspect(engine: Option<&HttpApi>, id: &str) -> Inspected {
@@ -135,7 +138,7 @@ async fn inspect(engine: Option<&HttpApi>, id: &str) -> Inspected {
         }
         Err(error) if error.is_not_found() => Inspected::Gone,
         Err(error) => {
-            tracing::warn!("the engine did not say what {id} is: {error}");
+            SILENT.warn(format_args!("the engine did not say what {id} is: {error}"));
             Inspected::Unknown
         }
     }

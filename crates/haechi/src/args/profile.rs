@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::ListFormat;
+use super::{ImageReading, ListFormat};
 
 /// What `haechi profile` does.
 #[derive(Debug, Subcommand)]
@@ -17,6 +17,8 @@ pub enum Profile {
     },
     /// What a workload was seen to do, and how well it is known
     Show(ProfileShow),
+    /// Which packages of its image run: executed, loaded, present only, or not known
+    Packages(ProfilePackages),
     /// A seccomp profile with the system calls that it needs (OCI JSON)
     Seccomp(ProfileFile),
     /// Options that give it no more than it needs, with the difference to today
@@ -59,6 +61,17 @@ pub struct ProfileShow {
     /// Everything, not only the beginning of long lists
     #[arg(long, env = "HAECHI_ALL")]
     pub all: bool,
+    /// Format
+    #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
+    pub format: ListFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct ProfilePackages {
+    #[command(flatten)]
+    pub source: ProfileSource,
+    #[command(flatten)]
+    pub reading: ImageReading,
     /// Format
     #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
     pub format: ListFormat,

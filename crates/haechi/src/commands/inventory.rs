@@ -45,7 +45,7 @@ pub async fn keep(
             earlier.extend(store.image_report(&first.host.name, id).await?);
         }
     }
-    let seen = seen(verified.snapshot, store, setting).await?;
+    let seen = seen(verified, store, setting).await?;
     let inventory = risk::inventory(&Known {
         snapshot: verified.snapshot,
         reports: &verified.reports,
@@ -62,10 +62,12 @@ pub async fn keep(
 
 /// What containers were seen to use, by id: the files that their processes use now, and their profiles.
 async fn seen(
-    snapshot: &Snapshot,
+    verified: &Verified<'_>,
     store: &Store,
     setting: &Setting,
 ) -> Result<HashMap<String, Seen>, StoreError> {
+    let (snapshot, hours) = (verified.snapshot, verified.policy.monitor.observed_hours_min);
+    let quiet_min = u64::try_from(hours).unwrap_or_default().saturating_mul(3600);
     let mut seen: HashMap<String, Seen> = files(snapshot, setting)
         .await
         .into_iter()
@@ -89,7 +91,7 @@ async fn seen(
         }
         let profile = store.profile(number).await?;
         let has_health_check = here.iter().any(|container| checks_health(container));
-        let coverage = Coverage::of(&profile, &Rule { has_health_check, ..Rule::default() });
+        let coverage = Coverage::of(&profile, &Rule { quiet_min, has_health_check });
         let is_settled = coverage.unsettled(&[Part::Programs, Part::Files]).is_empty();
         let is_file =
             |entry: &&Entry| matches!(entry.kind, Kind::Executed | Kind::Mapped | Kind::Read);

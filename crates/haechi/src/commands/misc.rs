@@ -11,6 +11,7 @@ pub fn schema(what: SchemaOf) -> anyhow::Result<u8> {
         SchemaOf::Report => haechi_report::report_schema(),
         SchemaOf::Snapshot => haechi_report::snapshot_schema(),
         SchemaOf::Image => haechi_report::image_schema(),
+        SchemaOf::Profile => haechi_report::profile_schema(),
         SchemaOf::Alert => haechi_report::alert_schema(),
         SchemaOf::Action => haechi_report::action_schema(),
         SchemaOf::Activity => haechi_report::activity_schema(),

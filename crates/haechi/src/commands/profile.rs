@@ -4,11 +4,13 @@
 //! refused unless asked for, and then says so at its top.
 
 mod find;
+mod packages;
 mod show;
 
 use std::io::Write;
 use std::path::Path;
 
+use haechi_core::facts::Snapshot;
 use haechi_core::profile::{PROFILE_SCHEMA, Profile};
 use haechi_profile::coverage::{Coverage, Part};
 use haechi_profile::fragment::{self, Format, Names};
@@ -42,6 +44,7 @@ pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u
             })?;
             Ok(exit::CLEAN)
         }
+        args::Profile::Packages(args) => packages::run(args, setting).await,
         args::Profile::Seccomp(args) => seccomp(args, setting).await,
         args::Profile::Run(args) => fragment(args, setting).await,
         args::Profile::Apparmor(args) => apparmor(args, setting).await,
@@ -142,9 +145,12 @@ fn write(
 async fn list(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
     let store = super::store(setting).await?;
     let mut rows = Vec::new();
-    let rule = find::rule(&Today::default(), setting)?;
-    for (id, _) in store.workloads().await.map_err(store_failure)? {
+    let workloads = store.workloads().await.map_err(store_failure)?;
+    let snapshot =
+        if workloads.is_empty() { Snapshot::default() } else { find::engine(setting).await? };
+    for (id, _) in workloads {
         let profile = store.profile(id).await.map_err(store_failure)?;
+        let rule = find::rule(&find::given(&profile, &snapshot).unwrap_or_default(), setting)?;
         let coverage = Coverage::of(&profile, &rule);
         rows.push(show::Row::of(id, &profile, &coverage));
     }
@@ -204,6 +210,9 @@ async fn fragment(args: &args::ProfileRun, setting: &Setting) -> anyhow::Result<
     };
     if format == Format::Kubernetes {
         remarks.push(texts::say(lang, "remark-kubernetes", &[]));
+        if least.has_low_port && least.capabilities.used.is_some() {
+            remarks.push(texts::say(lang, "remark-ports", &[]));
+        }
     }
     let text = fragment::write(least, &known.names, format, &remarks);
     write(args.file.output.as_deref(), setting, |out| Ok(out.write_all(text.as_bytes())?))

@@ -1,7 +1,7 @@
 //! When a profile is settled, and that more of the same never takes that away.
 
 use haechi_core::Lang;
-use haechi_core::profile::{Gap, Kind, Phase, Profile, Run};
+use haechi_core::profile::{Entry, Gap, Kind, Phase, Profile, Run};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -96,6 +96,27 @@ fn phases_have_to_be_seen_in_whole() {
 }
 
 #[test]
+fn what_is_done_in_stopping_takes_no_longer_to_learn_for_a_long_life_before_it() {
+    let mut profile = settled();
+    profile.runs[0].phases.insert(Phase::Stop);
+    profile.entries.push(entry(Kind::Call, "kill", 19_995));
+    // It is new all the same.
+    let reason = Unsettled::TooRecent { quiet: 5, needed: 3600, by_learning: false };
+    assert_eq!(why(&profile, &rule(), Part::Calls), [reason]);
+    profile.runs.push(run("b", 30_000, 34_000));
+    assert_eq!(why(&profile, &rule(), Part::Calls), []);
+    // So is what another does in starting.
+    profile.entries.push(Entry { container: "b".into(), ..entry(Kind::Call, "open", 30_030) });
+    profile.runs[1].until = at(33_000);
+    let reason = Unsettled::TooRecent { quiet: 2970, needed: 3600, by_learning: false };
+    assert_eq!(why(&profile, &rule(), Part::Calls), [reason]);
+    // But not what it does later on.
+    profile.entries.push(Entry { container: "b".into(), ..entry(Kind::Call, "link", 30_070) });
+    let reason = Unsettled::TooRecent { quiet: 2930, needed: 20_070, by_learning: true };
+    assert_eq!(why(&profile, &rule(), Part::Calls), [reason]);
+}
+
+#[test]
 fn two_at_once_are_not_twice_as_long() {
     let mut profile = settled();
     profile.runs = (0..100).map(|at| run(&at.to_string(), 0, 1000)).collect();
@@ -153,7 +174,7 @@ fn gaps() -> impl Strategy<Value = Vec<Gap>> {
 
 fn profiles() -> impl Strategy<Value = Profile> {
     let runs = prop::collection::vec((0i64..50_000, 1i64..50_000, gaps()), 1..6);
-    let entries = prop::collection::vec((0i64..50_000, 0usize..11, "[a-e]"), 0..12);
+    let entries = prop::collection::vec((0i64..50_000, 0usize..11, "[a-e]", 0u8..6), 0..12);
     (runs, entries).prop_map(|(runs, entries)| Profile {
         runs: runs
             .into_iter()
@@ -165,7 +186,10 @@ fn profiles() -> impl Strategy<Value = Profile> {
             .collect(),
         entries: entries
             .into_iter()
-            .map(|(at, kind, value)| entry(Kind::ALL[kind], &format!("/{value}/x"), at))
+            .map(|(at, kind, value, container)| Entry {
+                container: container.to_string(),
+                ..entry(Kind::ALL[kind], &format!("/{value}/x"), at)
+            })
             .collect(),
         ..Profile::default()
     })

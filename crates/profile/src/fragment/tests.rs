@@ -101,6 +101,16 @@ fn services_and_pods_say_the_same() {
 }
 
 #[test]
+fn a_low_port_needs_a_capability_where_the_engine_does_not_give_it() {
+    let text = |port: &str, format| {
+        let profile = profile(&[(Kind::Call, "read"), (Kind::Listening, port)]);
+        fragment(&profile, format, &[]).contains("NET_BIND_SERVICE")
+    };
+    assert!(text("tcp 80", Format::Kubernetes) && !text("tcp 8080", Format::Kubernetes));
+    assert!(!text("tcp 80", Format::Docker) && !text("tcp 80 x", Format::Kubernetes));
+}
+
+#[test]
 fn what_is_not_known_is_not_taken_away() {
     let mut profile = web();
     profile.runs[0].gaps =

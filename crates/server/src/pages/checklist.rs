@@ -145,10 +145,11 @@ impl ItemTemplate {
         checks
     }
 
-    /// A finding's subject as the form offers it: a letter that a field cannot hold is any letter.
+    /// A finding's subject as the form offers it: a letter that a field cannot hold, or that would stand for several, is
+    /// any one letter.
     pub(super) fn pattern(&self, finding: &Finding) -> String {
         let hidden = |c: char| visible(c.encode_utf8(&mut [0; 4])).len() != c.len_utf8();
-        finding.subject.name.chars().map(|c| if hidden(c) { '?' } else { c }).collect()
+        finding.subject.name.chars().map(|c| if c == '*' || hidden(c) { '?' } else { c }).collect()
     }
 
     /// The failing finding beside which "accept" was chosen.

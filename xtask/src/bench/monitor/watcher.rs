@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub enum Watcher {
     /// `haechi monitor` with all its rules.
     Haechi,
+    /// The same, which also keeps what the container uses (`--profile`).
+    Profile,
     /// bpftrace, which prints starts of programs, opens for writing and connections of this container.
     Bpftrace,
 }
@@ -51,13 +53,14 @@ impl Watcher {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Haechi => "haechi monitor",
+            Self::Profile => "--profile",
             Self::Bpftrace => "bpftrace",
         }
     }
 
     /// Whether this machine has it.
     pub fn is_there(&self) -> bool {
-        if *self == Self::Haechi {
+        if *self != Self::Bpftrace {
             return true;
         }
         let lacks = if find("bpftrace").is_none() {
@@ -74,7 +77,7 @@ impl Watcher {
     /// What it writes when it watches.
     const fn sign(self) -> &'static str {
         match self {
-            Self::Haechi => "Watching",
+            Self::Haechi | Self::Profile => "Watching",
             Self::Bpftrace => "Attaching",
         }
     }
@@ -89,6 +92,9 @@ impl Watcher {
             .arg("--data-dir")
             .arg(room.path())
             .env("LANG", "C.UTF-8");
+        if self == Self::Profile {
+            own.arg("--profile");
+        }
         Ok(own)
     }
 }

@@ -101,7 +101,7 @@ pub(super) fn rule(today: &Today, setting: &Setting) -> anyhow::Result<Rule> {
     Ok(Rule { quiet_min: hours.saturating_mul(3600), has_health_check: today.has_health_check })
 }
 
-/// What the newest of its containers that there are is given. Nothing is known without an engine.
+/// What its container is given. Nothing is known without an engine.
 pub(super) async fn today(
     profile: &Profile,
     file: Option<&Path>,
@@ -111,19 +111,26 @@ pub(super) async fn today(
         Some(file) => verify::read(file)?,
         None => engine(setting).await?,
     };
-    let containers = snapshot.containers.unwrap_or_default();
-    let mut runs: Vec<_> = profile.runs.iter().collect();
-    runs.sort_by_key(|run| std::cmp::Reverse(run.until));
-    let found = runs.into_iter().find_map(|run| {
-        containers.iter().find(|container| container.id.as_ref() == Some(&run.container))
-    });
+    let found = given(profile, &snapshot);
     if found.is_none() {
         note(setting, "today-unknown", &[]);
     }
-    Ok(found.map(Today::of).unwrap_or_default())
+    Ok(found.unwrap_or_default())
 }
 
-async fn engine(setting: &Setting) -> anyhow::Result<Snapshot> {
+/// What the newest of its containers that there are is given.
+pub(super) fn given(profile: &Profile, snapshot: &Snapshot) -> Option<Today> {
+    let mut runs: Vec<_> = profile.runs.iter().collect();
+    runs.sort_by_key(|run| std::cmp::Reverse(run.until));
+    let found = runs.into_iter().find_map(|run| {
+        let mut containers = snapshot.containers.iter().flatten();
+        containers.find(|container| container.id.as_ref() == Some(&run.container))
+    });
+    found.map(Today::of)
+}
+
+/// What the engine of this host has.
+pub(super) async fn engine(setting: &Setting) -> anyhow::Result<Snapshot> {
     let store = Err(anyhow::anyhow!("not asked"));
     Ok(collect::facts(setting, &setting.policy()?, PATIENCE, &store).await)
 }

@@ -186,7 +186,8 @@ pub(super) fn table(
     }
     writeln!(out)?;
     for row in known.least.differences(&known.today, lang) {
-        writeln!(out, "{}: {} -> {}", row.of, row.today, row.then)?;
+        let line = format!("{}: {} -> {}", row.of, row.today, row.then);
+        writeln!(out, "{}", visible(&line))?;
     }
     let made = &known.least.calls;
     let (seen, added) = (made.seen.len().to_string(), made.added.len().to_string());
