@@ -301,3 +301,41 @@ pub(crate) async fn list(desk: &Desk, _: &Caller, _: &ListJobs) -> Result<List<J
     let rows = desk.setup.store.last_jobs(LISTED).await.map_err(unavailable)?;
     Ok(List { rows: rows.into_iter().map(told).collect(), next: None, total: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use haechi_protocol::Role;
+
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn an_update_that_waits_for_ever_holds_up_no_verification() {
+        let root = tempfile::tempdir().unwrap();
+        let script = "case $0 in slow) sleep 1000;; *) exit 0;; esac";
+        let desk = testing::desk(root.path(), |setup| {
+            setup.program = ("/bin/sh".into(), vec!["-c".into(), script.into()]);
+            setup.update = vec!["slow".into()];
+        });
+        let desk = desk.await;
+        let asker = testing::caller(Role::Admin);
+        let updating = update(&desk, &asker, &UpdateDatabase::default()).await.unwrap();
+        let verified = async {
+            let asked = verify(&desk, &asker, &Verify::default()).await.unwrap();
+            loop {
+                let job = desk.setup.store.job(asked.number).await.unwrap().unwrap();
+                if job.state == haechi_store::JobState::Done {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = desk.jobs.work(&desk) => {}
+            () = verified => {}
+            () = tokio::time::sleep(Duration::from_secs(600)) => panic!("it waits"),
+        }
+        let update = desk.setup.store.job(updating.number).await.unwrap().unwrap();
+        assert_ne!(update.state, haechi_store::JobState::Done);
+    }
+}
