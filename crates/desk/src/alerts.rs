@@ -1,6 +1,7 @@
 //! Alerts, actions, activity, and what is new: as the monitor kept them. Nothing is judged here.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use haechi_core::alert::Priority;
@@ -163,6 +164,7 @@ pub(crate) async fn urgent(desk: &Desk) -> Result<Vec<AlertGroup>, Refusal> {
 /// Whether containers are watched, and what was lost since they are.
 pub(crate) async fn monitor(desk: &Desk) -> Result<MonitorState, Refusal> {
     let mut state = desk.monitor.borrow().clone();
+    state.engine_silent = state.watching && !desk.heard.load(Ordering::Relaxed);
     if let Some(since) = state.since {
         state.lost = desk.setup.store.lost_since(since).await.map_err(unavailable)?;
     }
@@ -185,5 +187,22 @@ pub(crate) fn paged(error: StoreError) -> Refusal {
     match error {
         StoreError::NoRow { .. } => Refusal::invalid("before", "forgotten"),
         other => unavailable(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn who_watches_without_hearing_the_engine_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        let desk = testing::desk(root.path(), |_| ()).await;
+        assert!(!monitor(&desk).await.unwrap().engine_silent, "nobody watches");
+        desk.monitor.send_replace(MonitorState { watching: true, ..MonitorState::default() });
+        assert!(monitor(&desk).await.unwrap().engine_silent);
+        desk.heard.store(true, Ordering::Relaxed);
+        assert!(!monitor(&desk).await.unwrap().engine_silent);
     }
 }

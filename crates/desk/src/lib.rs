@@ -29,6 +29,7 @@ mod watcher;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use haechi_checks::Content;
@@ -111,6 +112,8 @@ pub struct Desk {
     pub(crate) monitor: watch::Sender<MonitorState>,
     /// Number of the newest change.
     pub(crate) changed: watch::Sender<i64>,
+    /// Whether the engine tells what is done through it.
+    pub(crate) heard: AtomicBool,
 }
 
 impl Desk {
@@ -118,7 +121,8 @@ impl Desk {
     pub fn new(setup: Setup, accounts: Accounts) -> Arc<Self> {
         let jobs = Jobs::new(&setup);
         let (monitor, changed) = (watch::Sender::default(), watch::Sender::default());
-        Arc::new(Self { setup, accounts, jobs, monitor, changed })
+        let heard = AtomicBool::new(false);
+        Arc::new(Self { setup, accounts, jobs, monitor, changed, heard })
     }
 
     /// Works, watches, and keeps the monitor running, until dropped.

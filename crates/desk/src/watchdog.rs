@@ -61,6 +61,7 @@ async fn run(
                 since: Some(Timestamp::now()),
                 lost: 0,
                 lacks: began.lacks,
+                ..MonitorState::default()
             });
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use haechi_facts::engine::events::Events;
@@ -105,7 +106,9 @@ async fn listen(desk: &Desk, told: mpsc::Sender<()>) {
                     let _ = told.try_send(());
                 }
                 was_there = true;
+                desk.heard.store(true, Ordering::Relaxed);
                 until_it_ends(&mut events, &told).await;
+                desk.heard.store(false, Ordering::Relaxed);
                 let _ = told.try_send(());
             }
             None => was_there = false,

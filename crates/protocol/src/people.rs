@@ -161,4 +161,7 @@ pub struct MonitorState {
     pub lost: u64,
     /// What cannot be seen on this kernel.
     pub lacks: Vec<String>,
+    /// Whether the engine cannot be heard: what is done through it is not seen.
+    #[serde(default)]
+    pub engine_silent: bool,
 }

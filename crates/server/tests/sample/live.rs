@@ -104,6 +104,7 @@ since: None,
             since: Some(ago(31)),
             lost: 12,
             lacks: vec![self.name("names of files below a deleted folder")],
+            engine_silent: false,
         }
     }
 
@@ -126,8 +127,8 @@ since: None,
             id: format!("{:064x}", place + 0xc0de),
             name: self.name(NAMES[place % NAMES.len()]),
             image: self.name("registry.example/shop/web:2.4"),
-            namespace: String::new(),
-            pod: String::new(),
+            namespace: self.name("shop"),
+            pod: self.name("web-7d9f4c8b5-x2x7q"),
         }
     }
 

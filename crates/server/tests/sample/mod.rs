@@ -40,9 +40,11 @@ pub static IMAGES: LazyLock<Vec<ImageReport>> = LazyLock::new(|| {
     vec![bad(), large("registry.example/shop/web:2.4", 600), unmatched(), clean()]
 });
 
-/// Markup, control characters, a direction override, Korean, and no end.
+/// Markup, control characters, a direction override, Korean, a blank letter, a heap of marks, Hebrew, and no end.
 pub fn hostile() -> String {
-    format!("<img src=x onerror=alert(1)>\"'&\u{202e}\u{7}\n해치{}", "가나다라마바사아".repeat(500))
+    let heap = "\u{300}".repeat(30);
+    let end = "가나다라마바사아".repeat(500);
+    format!("<img src=x onerror=alert(1)>\"'&\u{202e}\u{7}\n해치\u{3164}e{heap}עברית{end}")
 }
 
 /// A desk of this mood that takes everybody for somebody of this role.
