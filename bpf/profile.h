@@ -356,6 +356,7 @@ int result_used(u64 *ctx)
 		if (result >= 0 && arg[4])
 			socket_used(use, id, file_of(task, arg[0]), PEER, arg[4]);
 		return 0;
+	case 307: /* sendmmsg; of several the first */
 	case 46: { /* sendmsg */
 		struct msghdr_user message = {};
 		if (result >= 0 && !other && !read_user(&message, sizeof(message), (void *)arg[1]) && message.name)

@@ -257,13 +257,44 @@ fn learned_on_one_host_and_used_on_another() {
 }
 
 #[test]
+fn what_is_new_is_shown_and_no_part_of_what_is_made() {
+    let place = Place::new();
+    let mut later = profile();
+    later["baseline_at"] = json!("2026-03-01T00:00:00Z");
+    for (kind, value) in [("call", "bpf"), ("read", "/etc/web/other"), ("executed", "/x\u{1b}[2J")]
+    {
+        let mut new = entry(kind, value);
+        new["first_at"] = json!("2026-04-01T00:00:00Z");
+        later["entries"].as_array_mut().unwrap().push(new);
+    }
+    place.put("later.json", &later);
+    let file = place.path("later.json").display().to_string();
+    let shown = place.run(&["seccomp", "--file", &file]).must_end_with(0).stdout;
+    assert!(shown.contains("\"sendfile\"") && !shown.contains("\"bpf\""), "{shown}");
+    // What was new on another host is not known here, and nothing is settled that was not watched here.
+    place.kept(&["import", &file]).must_end_with(0);
+    let list = place.kept(&["list", "--format", "json"]).must_end_with(0).json();
+    assert_eq!((&list[0]["entries"], &list[0]["news"]), (&json!(11), &Value::Null));
+    for command in ["news", "learn"] {
+        let done = place.kept(&[command, "web"]).must_end_with(0);
+        assert!(
+            done.stdout.is_empty() && done.stderr.contains("not settled yet"),
+            "{}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
 fn files_that_are_no_profiles_are_refused() {
     let place = Place::new();
     let mut future = profile();
     future["runs"][0]["until"] = json!("2999-01-01T00:00:00Z");
+    let mut new = profile();
+    new["entries"][0]["first_at"] = json!("2999-01-01T00:00:00Z");
     let mut foreign = profile();
     foreign["schema"] = json!("haechi/profile/v9");
-    for wrong in [json!({}), json!([]), future, foreign] {
+    for wrong in [json!({}), json!([]), future, new, foreign] {
         place.put("profile.json", &wrong);
         let done = place.file(&["seccomp"]).must_end_with(2);
         assert!(done.stdout.is_empty() && done.stderr.contains("profile.json"), "{}", done.stderr);

@@ -30,8 +30,8 @@ const WORKLOADS: [(&str, &str); 6] = [
         "postgresql",
         "service postgresql start; sleep 2; su postgres -c \"psql -c 'create table t (a int)' -c 'insert into t select generate_series(1,1000)' -c 'select count(*) from t'\"; service postgresql stop",
     ),
-    ("flask", "python3 /work/app.py"),
-    ("node", "node /work/app.js"),
+    ("flask", "python3 /job/app.py"),
+    ("node", "node /job/app.js"),
     ("cron", "cron; sleep 65; kill $(cat /run/crond.pid)"),
 ];
 
@@ -65,7 +65,7 @@ fn image() {
             let release = tool("sh", &["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
             let include = format!("--include={PACKAGES}");
             tool("debootstrap", &["--variant=minbase", &include, &release, root.to_str().unwrap()]);
-            let work = root.join("work");
+            let work = root.join("job");
             fs::create_dir(&work).unwrap();
             fs::write(work.join("app.py"), FLASK).unwrap();
             fs::write(work.join("app.js"), NODE).unwrap();
@@ -88,7 +88,7 @@ fn name(of: &str, workload: &str) -> String {
 /// Begins a container that does its work, says so, and then nothing.
 fn begin(of: &str, workload: &str, before: &str, options: &[&str]) {
     let name = name(of, workload);
-    let script = format!("{before} bash /work/{workload}; touch /ended; exec sleep 1000000");
+    let script = format!("{before} bash /job/{workload}; touch /ended; exec sleep 1000000");
     let run = ["run", "--detach", "--network", "none", "--name", &name];
     docker(&[&run, options, &[IMAGE, "bash", "-c", &script]].concat());
 }

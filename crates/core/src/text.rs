@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use unicode_general_category::{GeneralCategory, get_general_category};
 
 mod phrase;
 
@@ -143,27 +144,67 @@ impl Catalog {
     }
 }
 
-/// Makes a string from another system safe to show: control characters, line separators and
-/// bidirectional overrides become visible escapes (`\u{1b}`), so that a container's name cannot
-/// move a cursor, forge a line or reorder a report.
+/// Combining marks in a row that are drawn: words that people write have fewer on a letter.
+const MARKS_MAX: usize = 4;
+
+/// Makes a string from another system safe to show: control characters, line separators, letters that cannot be seen or
+/// steer direction, and combining marks from the fifth in a row on become visible escapes (`\u{1b}`), so that a
+/// container's name cannot move a cursor, forge a line, reorder a report, look like another name or paint over others.
 pub fn visible(raw: &str) -> Cow<'_, str> {
-    if raw.chars().all(|c| !needs_escape(c)) {
+    if looked_at(raw).all(|(_, shown)| shown) {
         return Cow::Borrowed(raw);
     }
     let mut out = String::with_capacity(raw.len() + 8);
-    for c in raw.chars() {
-        if needs_escape(c) {
-            out.extend(c.escape_unicode());
-        } else {
+    for (c, shown) in looked_at(raw) {
+        if shown {
             out.push(c);
+        } else {
+            out.extend(c.escape_unicode());
         }
     }
     Cow::Owned(out)
 }
 
-fn needs_escape(c: char) -> bool {
+/// Each character, and whether it is shown as it is.
+fn looked_at(raw: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut marks = 0;
+    raw.chars().map(move |c| {
+        marks = if is_mark(c) { marks + 1 } else { 0 };
+        (c, marks <= MARKS_MAX && !is_hidden(c))
+    })
+}
+
+fn is_mark(c: char) -> bool {
+    use GeneralCategory::{EnclosingMark, NonspacingMark, SpacingMark};
+    matches!(get_general_category(c), EnclosingMark | NonspacingMark | SpacingMark)
+}
+
+/// Whether a character does something and shows nothing: controls, what Unicode lets fonts leave out
+/// (`Default_Ignorable_Code_Point`), line separators, annotations, the blank of Braille and what is no character.
+fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}')
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{fffe}'..='\u{ffff}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 #[cfg(test)]
@@ -183,5 +224,66 @@ mod tests {
         assert_eq!(visible("웹-서버"), "웹-서버");
         assert_eq!(visible("a\x1b[31mb\n"), "a\\u{1b}[31mb\\u{a}");
         assert_eq!(visible("\u{202e}gpj.exe"), "\\u{202e}gpj.exe");
+    }
+
+    #[test]
+    fn letters_that_show_nothing_become_visible() {
+        for c in [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2060}',
+            '\u{206a}',
+            '\u{206f}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff0}',
+            '\u{fff9}',
+            '\u{ffff}',
+            '\u{1bca0}',
+            '\u{1d173}',
+            '\u{e0041}',
+            '\u{e0100}',
+            '\u{e0fff}',
+        ] {
+            let shown = format!("web{}", c.escape_unicode());
+            assert_eq!(visible(&format!("web{c}")), shown, "{shown}");
+        }
+    }
+
+    #[test]
+    fn words_of_people_stay_and_heaps_of_marks_do_not() {
+        // Composed and decomposed Korean, Vietnamese, Thai, Arabic, Hebrew with points, Hindi, Tibetan.
+        for word in [
+            "결제-1",
+            "\u{1100}\u{1167}\u{11af}",
+            "Vie\u{323}\u{302}t",
+            "ที่นี่",
+            "مُحَمَّد",
+            "בְּרֵאשִׁ֖ית",
+            "स्त्री",
+            "བསྒྲུབས",
+            "🔥",
+            "\u{fffd}",
+        ] {
+            assert!(matches!(visible(word), Cow::Borrowed(same) if same == word), "{word}");
+        }
+        for mark in ['\u{300}', '\u{489}', '\u{e34}', '\u{20dd}', '\u{1d165}'] {
+            let heap = mark.to_string().repeat(300);
+            let four = mark.to_string().repeat(4);
+            let escaped = mark.escape_unicode().to_string().repeat(296);
+            let shown = visible(&format!("a{heap}b{four}")).into_owned();
+            assert_eq!(shown, format!("a{four}{escaped}b{four}"));
+        }
     }
 }

@@ -32,8 +32,6 @@ const ANSWER: Duration = Duration::from_secs(20);
 const ANSWER_MAX: u64 = 8 << 20;
 /// Bytes of what a failed piece of work said that are kept.
 const PROBLEM_MAX: usize = 2000;
-/// Work that goes on beside all other.
-const UPDATE: &str = "update";
 /// Wait before the store is asked again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Least time between two records of how far it is.
@@ -116,10 +114,7 @@ impl Jobs {
         while let Err(error) = self.take_up().await {
             wait(&error).await;
         }
-        tokio::join!(
-            self.lane(desk, |kind| kind == UPDATE),
-            self.lane(desk, |kind| kind != UPDATE)
-        );
+        tokio::join!(self.lane(desk, is_update), self.lane(desk, |kind| !is_update(kind)));
     }
 
     /// Works on some kinds, one piece after the other, until dropped.
@@ -190,7 +185,7 @@ impl Jobs {
                     arguments.extend(["--benchmark".into(), benchmark.clone()]);
                 }
             }
-            UPDATE => arguments = desk.setup.update.clone(),
+            "update" => arguments = desk.setup.update.clone(),
             other => anyhow::bail!("nobody knows how to {other}"),
         }
         let mut child = self.command(&arguments).spawn()?;
@@ -221,6 +216,11 @@ impl Jobs {
         }
         Ok(())
     }
+}
+
+/// Whether it goes on beside all other work.
+fn is_update(kind: &str) -> bool {
+    kind == "update"
 }
 
 /// A store that says no, as on a full disk, is asked again later.
@@ -293,7 +293,7 @@ pub(crate) async fn update(
     caller: &Caller,
     _: &UpdateDatabase,
 ) -> Result<Job, Refusal> {
-    desk.jobs.start(UPDATE, "", &caller.name).await
+    desk.jobs.start("update", "", &caller.name).await
 }
 
 /// Answers [`ListJobs`].

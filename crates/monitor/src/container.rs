@@ -35,6 +35,8 @@ pub struct Container {
     pub host_network: bool,
     /// Folder on the host where its file system is mounted; empty if the engine does not say.
     pub merged: String,
+    /// Whether it has a health check.
+    pub has_health_check: bool,
 }
 
 impl Container {
@@ -68,6 +70,7 @@ impl Container {
             path: String::new(),
             merged: text("/GraphDriver/Data/MergedDir"),
             host_network: text("/HostConfig/NetworkMode") == "host",
+            has_health_check: has_health_check(told),
         }
     }
 
@@ -100,6 +103,13 @@ impl Container {
         let label = |name: &str| self.labels.get(name).map(String::as_str);
         Some((label("io.kubernetes.pod.namespace")?, label("io.kubernetes.pod.name")?))
     }
+}
+
+/// Whether the engine runs a command now and then to see how it is; `NONE` takes that of the image away.
+fn has_health_check(told: &serde_json::Value) -> bool {
+    let test = told.pointer("/Config/Healthcheck/Test").and_then(serde_json::Value::as_array);
+    let first = test.and_then(|words| words.first()).and_then(serde_json::Value::as_str);
+    first.is_some_and(|first| first != "NONE")
 }
 
 /// `Path` and `Args` of an inspected container: what it was made to run, secrets redacted.

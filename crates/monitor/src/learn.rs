@@ -13,7 +13,7 @@ use haechi_core::capability;
 use haechi_core::event::Origin;
 use haechi_core::profile::{Entry, Gap, Kind, Phase, Run, Workload};
 use haechi_sensor::{First, Profiler, SensorError, Used};
-use haechi_store::{Learned, Store};
+use haechi_store::Learned;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc as queue;
 
@@ -44,6 +44,13 @@ pub enum Hint {
     Phase(String, Phase),
     /// That was all.
     End,
+}
+
+/// What was learned, and what decides whether that is enough.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lesson {
+    pub learned: Learned,
+    pub has_health_check: bool,
 }
 
 /// A container that is learned.
@@ -83,6 +90,8 @@ pub struct Learner {
     named: BTreeMap<String, (Workload, String, String)>,
     phases: BTreeMap<String, BTreeSet<Phase>>,
     paths: BTreeMap<u64, String>,
+    /// Workloads with a health check.
+    checked: HashSet<Workload>,
 }
 
 impl Learner {
@@ -97,6 +106,7 @@ impl Learner {
             named: BTreeMap::new(),
             phases: BTreeMap::new(),
             paths: BTreeMap::new(),
+            checked: HashSet::new(),
         }
     }
 
@@ -113,8 +123,12 @@ impl Learner {
         match hint {
             Hint::Group(group, path) => drop(self.paths.insert(group, path)),
             Hint::Container(container) => {
-                let Container { id, name, image, image_id, command, .. } = *container;
+                let Container { id, name, image, image_id, command, has_health_check, .. } =
+                    *container;
                 let workload = Workload { image: image_id, command };
+                if has_health_check {
+                    self.checked.insert(workload.clone());
+                }
                 // What nobody knows is no workload of its own.
                 if workload != Workload::default() {
                     self.named.insert(id, (workload, image, name));
@@ -162,6 +176,12 @@ impl Learner {
             !is_over
         });
         (learned, gone)
+    }
+
+    /// With what else is known of its workload.
+    fn lesson(&self, learned: Learned) -> Lesson {
+        let has_health_check = self.checked.contains(&learned.workload);
+        Lesson { learned, has_health_check }
     }
 
     /// Containers that are there, with where their control groups are.
@@ -263,7 +283,11 @@ impl Known {
             }
         };
         let script = Some(first.script).filter(|script| !script.is_empty());
-        let script = script.map(|script| entry(Kind::Executed, script, &mut self.gaps));
+        // Where the interpreter lies says nothing about the script.
+        let script = script.map(|script| Entry {
+            origin: String::new(),
+            ..entry(Kind::Executed, script, &mut self.gaps)
+        });
         let one = entry(first.kind, first.value, &mut self.gaps);
         self.fresh.push(one);
         self.fresh.extend(script);
@@ -327,7 +351,7 @@ pub(crate) fn learn(
     mut profiler: Profiler,
     clock: Clock,
     hints: &mpsc::Receiver<Hint>,
-    keep: &queue::UnboundedSender<Vec<Learned>>,
+    keep: &queue::UnboundedSender<Vec<Lesson>>,
 ) -> Result<(), SensorError> {
     let mut learner = Learner::new(clock, profiler.gaps().clone(), Timestamp::now());
     let mut last: Option<Instant> = None;
@@ -350,22 +374,10 @@ pub(crate) fn learn(
         let (learned, gone) = learner.beat(profiler.used()?, Timestamp::now());
         profiler.forget(&gone)?;
         if !learned.is_empty() {
-            let _ = keep.send(learned);
+            let _ = keep.send(learned.into_iter().map(|one| learner.lesson(one)).collect());
         }
         if is_over {
             return Ok(());
-        }
-    }
-}
-
-/// Keeps what was learned; what cannot be kept is tried again with the next.
-pub(crate) async fn keep(store: Store, mut coming: queue::UnboundedReceiver<Vec<Learned>>) {
-    let mut waiting: Vec<Learned> = Vec::new();
-    while let Some(learned) = coming.recv().await {
-        waiting.extend(learned);
-        match store.learn(&waiting).await {
-            Ok(()) => waiting.clear(),
-            Err(error) => tracing::error!("profiles could not be kept yet: {error}"),
         }
     }
 }

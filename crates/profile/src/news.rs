@@ -57,7 +57,8 @@ pub fn say(entry: &Entry, quiet_since: Option<Timestamp>, lang: Lang) -> String 
         _ => String::new(),
     };
     let by = match entry.program.as_str() {
-        "" => String::new(),
+        // A program that was just executed is itself who did it.
+        program if program.is_empty() || program == entry.value => String::new(),
         program => texts::say(lang, "news-by", &[("program", program)]),
     };
     let since = quiet_since.map(|at| {
@@ -144,7 +145,12 @@ mod tests {
                 let [en, ko] =
                     [Lang::En, Lang::Ko].map(|lang| say(&entry, Some(Timestamp::UNIX_EPOCH), lang));
                 assert!(en != ko && !en.contains("news-") && !ko.contains("news-"), "{en}: {ko}");
-                assert!(!en.contains(['\n', '\u{1b}', '{']) && en.contains("/bin/a"), "{en}");
+                assert!(
+                    !en.contains(['\n', '\u{1b}'])
+                        && !en.contains("{value}")
+                        && en.contains("/bin/a"),
+                    "{en}"
+                );
                 assert!(en.contains("1970-01-01 00:00 UTC"), "{en}");
             }
         }

@@ -19,6 +19,16 @@ use crate::route::{Method, Question, Route};
 pub const LIMIT: u32 = 50;
 /// Rows that a page of a list has at most.
 pub const LIMIT_MAX: u32 = 500;
+/// Letters that are looked for by [`Search`] at least.
+pub const TEXT_MIN: usize = 2;
+/// Letters that are looked for at most.
+pub const TEXT_MAX: usize = 200;
+/// Characters that a password has at least.
+pub const PASSWORD_MIN: usize = 12;
+/// Characters that a password has at most.
+pub const PASSWORD_MAX: usize = 256;
+/// Days that an API token lasts at most.
+pub const DAYS_MAX: u16 = 365;
 
 const fn limit() -> u32 {
     LIMIT
@@ -92,6 +102,7 @@ questions! {
         /// Name of the account.
         name: String,
         /// Its password.
+        #[schemars(length(min = 1))]
         password: String,
     }
     /// Says who is logged in.
@@ -101,8 +112,10 @@ questions! {
     /// Changes the password of whoever asks, and ends the other sessions of the account.
     ChangePassword => Done, Put "/api/v1/session/password", Some(Role::Viewer), {
         /// The password until now.
+        #[schemars(length(min = 1))]
         old: String,
         /// The one from now on: 12 characters at least.
+        #[schemars(length(min = PASSWORD_MIN, max = PASSWORD_MAX))]
         new: String,
     }
 
@@ -119,9 +132,11 @@ questions! {
         benchmark: Option<String>,
         /// Those before this number.
         #[serde(default)]
+        #[schemars(range(min = 1))]
         before: Option<i64>,
         /// Rows, at most 500.
         #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
         limit: u32,
     }
     /// Starts a verification; what goes on is told as a job.
@@ -143,6 +158,7 @@ questions! {
         severity: Option<Severity>,
         /// Whose id, title or subject has this in it.
         #[serde(default)]
+        #[schemars(length(max = TEXT_MAX))]
         text: Option<String>,
     }
     /// Tells one item: its findings with evidence and remediation, and how it was decided before.
@@ -156,9 +172,11 @@ questions! {
         status: Option<Status>,
         /// Findings after this place, as the last answer gave it.
         #[serde(default)]
+        #[schemars(length(min = 1))]
         after: Option<String>,
         /// Findings, at most 500.
         #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
         limit: u32,
     }
 
@@ -192,12 +210,15 @@ questions! {
         safety: Option<Safety>,
         /// Whose name has this in it.
         #[serde(default)]
+        #[schemars(length(max = TEXT_MAX))]
         text: Option<String>,
         /// Those after this one.
         #[serde(default)]
+        #[schemars(length(min = 1))]
         after: Option<String>,
         /// Rows, at most 500.
         #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
         limit: u32,
     }
     /// Tells one image: flaws by fix, layers, packages, secrets, and the containers that run it.
@@ -218,12 +239,15 @@ questions! {
         running: Option<bool>,
         /// Whose name, id or image has this in it.
         #[serde(default)]
+        #[schemars(length(max = TEXT_MAX))]
         text: Option<String>,
         /// Those after this one.
         #[serde(default)]
+        #[schemars(length(min = 1))]
         after: Option<String>,
         /// Rows, at most 500.
         #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
         limit: u32,
     }
     /// Tells one container: processes, peers, findings, alerts, and the flaws of its image; of one that is gone, what is
@@ -263,9 +287,11 @@ questions! {
         until: Option<Timestamp>,
         /// Those before this number.
         #[serde(default)]
+        #[schemars(range(min = 1))]
         before: Option<i64>,
         /// Rows, at most 500.
         #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
         limit: u32,
     }
     /// Tells one alert with its event, and what was done about it.
@@ -283,9 +309,11 @@ questions! {
         response: Option<Response>,
         /// Those before this number.
         #[serde(default)]
+        #[schemars(range(min = 1))]
         before: Option<i64>,
         /// Rows, at most 500.
         #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
         limit: u32,
     }
     /// Lists what was done through the engine, the newest first.
@@ -298,20 +326,24 @@ questions! {
         action: Option<String>,
         /// Those before this number.
         #[serde(default)]
+        #[schemars(range(min = 1))]
         before: Option<i64>,
         /// Rows, at most 500.
         #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
         limit: u32,
     }
     /// Waits, at most 25 s, for what is newer than a place in the stream, and gives it.
     News => NewsPage, Get "/api/v1/news", Some(Role::Viewer), {
         /// The place, as the last answer gave it; nothing means from now on.
         #[serde(default)]
+        #[schemars(length(min = 1))]
         after: Option<String>,
     }
     /// Finds items, images, containers, alerts and vulnerabilities by their names.
     Search => Found, Get "/api/v1/search", Some(Role::Viewer), {
         /// What to find, two characters at least.
+        #[schemars(length(min = TEXT_MIN, max = TEXT_MAX))]
         text: String,
     }
 
@@ -329,9 +361,11 @@ questions! {
         actor: Option<String>,
         /// Those before this number.
         #[serde(default)]
+        #[schemars(range(min = 1))]
         before: Option<i64>,
         /// Rows, at most 500.
         #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
         limit: u32,
     }
     /// Tells a period: posture, trend, findings, exceptions and responses.
@@ -380,6 +414,7 @@ questions! {
         /// What it may be used for.
         scope: MaybeScope,
         /// Days until it ends: 1 to 365.
+        #[schemars(range(min = 1, max = DAYS_MAX))]
         days: u16,
     }
     /// Removes an API token.

@@ -25,7 +25,8 @@ fn profiler(bytes: u32) -> (Sensor, Profiler) {
 fn ended(sensor: &mut Sensor, profiler: &mut Profiler, group: u64) -> (Vec<First>, Used) {
     let mut firsts = Vec::new();
     let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
+    loop {
+        assert!(Instant::now() < end, "it did not end");
         sensor.next_batch(Duration::from_millis(1), &mut |_| {}).unwrap();
         profiler
             .next(Duration::from_millis(20), &mut |first| {
@@ -41,7 +42,6 @@ fn ended(sensor: &mut Sensor, profiler: &mut Profiler, group: u64) -> (Vec<First
             return (firsts, used);
         }
     }
-    panic!("it did not end");
 }
 
 fn values(firsts: &[First], kind: Kind) -> BTreeSet<&str> {

@@ -292,6 +292,8 @@ fn not_null(mut schema: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use haechi_protocol::{DAYS_MAX, LIMIT_MAX, PASSWORD_MAX, PASSWORD_MIN, TEXT_MAX, TEXT_MIN};
+
     use super::*;
 
     #[test]
@@ -308,6 +310,65 @@ mod tests {
             if let Some(other) = told.definitions().get(name) {
                 assert_eq!(schema, other, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn the_document_says_what_is_too_little_and_too_much() {
+        let document = document();
+        let mut said = BTreeMap::new();
+        for operation in document["paths"].as_object().unwrap().values().flat_map(|path| {
+            path.as_object().unwrap().values().filter(|one| one["operationId"] != "Stream")
+        }) {
+            let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let body = body["properties"].as_object().into_iter().flatten();
+            let query = operation["parameters"].as_array().into_iter().flatten();
+            let query = query.map(|one| (one["name"].as_str().unwrap(), &one["schema"]));
+            for (name, schema) in body.map(|(name, schema)| (name.as_str(), schema)).chain(query) {
+                let says = |word: &str| schema.get(word).and_then(Value::as_u64);
+                let bounds = match name {
+                    "limit" | "before" | "days" => (says("minimum"), says("maximum")),
+                    _ => (says("minLength"), says("maxLength")),
+                };
+                let name = match (name, operation["operationId"].as_str()) {
+                    ("text", Some("Search")) => "sought",
+                    _ => name,
+                };
+                let before = said.insert(name, bounds).unwrap_or(bounds);
+                assert_eq!(before, bounds, "{name} is not the same everywhere");
+            }
+        }
+        let letters = |count: usize| u64::try_from(count).ok();
+        for (name, bounds) in [
+            ("limit", (Some(1), Some(LIMIT_MAX.into()))),
+            ("before", (Some(1), None)),
+            ("after", (Some(1), None)),
+            ("text", (None, letters(TEXT_MAX))),
+            ("sought", (letters(TEXT_MIN), letters(TEXT_MAX))),
+            ("password", (Some(1), None)),
+            ("old", (Some(1), None)),
+            ("new", (letters(PASSWORD_MIN), letters(PASSWORD_MAX))),
+            ("days", (Some(1), Some(DAYS_MAX.into()))),
+        ] {
+            assert_eq!(said.get(name), Some(&bounds), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_limits_of_the_document_are_those_that_the_desk_checks() {
+        let desk = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../desk/src");
+        let range = |name: &str, of: &str, from: usize, to: usize| {
+            format!("const {name}: std::ops::RangeInclusive<{of}> = {from}..={to};")
+        };
+        for (file, line) in [
+            ("search.rs", format!("const TEXT_MIN: usize = {TEXT_MIN};")),
+            ("containers.rs", format!("const TEXT_MAX: usize = {TEXT_MAX};")),
+            ("checklist.rs", format!("const TEXT_MAX: usize = {TEXT_MAX};")),
+            ("accounts/password.rs", range("LENGTH", "usize", PASSWORD_MIN, PASSWORD_MAX)),
+            ("accounts/tokens.rs", range("DAYS", "u16", 1, DAYS_MAX.into())),
+        ] {
+            let text = std::fs::read_to_string(desk.join(file)).unwrap();
+            assert!(text.contains(&line), "{file} does not have: {line}");
         }
     }
 

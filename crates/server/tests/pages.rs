@@ -144,7 +144,10 @@ async fn a_hostile_name_is_shown_and_does_nothing() {
         let (_, html) = get(&desk, &path, "ko").await;
         check(&path, "ko", &html);
         assert!(!html.contains("<img"), "{path}: markup of a name");
-        assert!(!html.contains('\u{202e}') && !html.contains('\u{7}'), "{path}: invisible letters");
+        for letter in ['\u{202e}', '\u{7}', '\u{3164}'] {
+            assert!(!html.contains(letter), "{path}: {letter:?} is invisible");
+        }
+        assert!(!html.contains(&"\u{300}".repeat(5)), "{path}: a heap of marks");
         assert!(!html.contains("\"'&"), "{path}: a name that was not escaped");
     }
     let (_, html) = get(&desk, &format!("/containers/{CONTAINER}"), "ko").await;
@@ -160,6 +163,27 @@ async fn a_hostile_name_is_shown_and_does_nothing() {
     let (_, html) = get(&desk, &path, "en").await;
     assert!(html.contains("&#38;???해치"), "a form offers a pattern that fits the name: {html}");
     assert!(hostile().len() > 4000);
+    let (_, html) = get(&desk, "/events", "en").await;
+    let pod = html.split("<span class=\"dim small\">").nth(1).unwrap();
+    let pod = pod.split("</td>").next().unwrap();
+    assert_eq!(pod.matches("<span class=\"name\">").count(), 2, "each by itself: {pod}");
+    assert_eq!(pod.matches('…').count(), 2, "neither is as long as it likes: {pod}");
+}
+
+#[tokio::test]
+async fn the_style_keeps_names_to_themselves_and_a_wide_list_alone() {
+    let busy = desk(Mood::Busy, Role::Viewer);
+    let (_, html) = get(&busy, "/events", "en").await;
+    assert!(html.contains("<div class=\"columns wide\">"), "{html}");
+    let path = html.split('"').find(|part| part.ends_with(".css")).unwrap();
+    let (_, css) = get(&busy, path, "en").await;
+    for rule in [
+        "a, b, code, span { unicode-bidi: isolate; }",
+        ".list tbody th, .list tbody td { overflow: clip;",
+        "@media (max-width: 1360px) { .columns.wide { grid-template-columns: minmax(0, 1fr); } }",
+    ] {
+        assert!(css.contains(rule), "{rule}");
+    }
 }
 
 #[tokio::test]

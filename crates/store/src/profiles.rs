@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use haechi_core::profile::{Entry, Kind, PROFILE_SCHEMA, Profile, Run, Workload};
+use haechi_core::profile::{Entry, Gap, Kind, PROFILE_SCHEMA, Profile, Run, Workload};
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row};
 
@@ -14,6 +14,8 @@ use crate::page::{body, moment, nanoseconds};
 
 /// Rows written by one statement: 7 values each, and SQLite takes at most 32,766 values.
 const ROWS_AT_ONCE: usize = 1000;
+/// Entries of one profile: whoever makes names by chance, run after run, fills no disk. What is beyond is a gap.
+const ENTRIES_MAX: i64 = 200_000;
 
 /// A profile's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +70,18 @@ impl Store {
             .fetch_one(&mut *writing.all)
             .await
             .map_err(failed)?;
-            let run = &one.run;
+            let mut run = one.run.clone();
+            let count = "SELECT count(*) FROM profile_entry WHERE profile = ?";
+            let is_full = !one.entries.is_empty()
+                && sqlx::query_scalar::<_, i64>(count)
+                    .bind(id)
+                    .fetch_one(&mut *writing.all)
+                    .await
+                    .map_err(failed)?
+                    >= ENTRIES_MAX;
+            if is_full {
+                run.gaps.insert(Gap::Full);
+            }
             sqlx::query(
                 "INSERT INTO profile_run (profile, container, since, until, name, body)
                  VALUES (?, ?, ?, ?, ?, ?)
@@ -80,14 +93,15 @@ impl Store {
             .bind(nanoseconds(run.since))
             .bind(nanoseconds(run.until))
             .bind(&run.name)
-            .bind(body(run)?)
+            .bind(body(&run)?)
             .execute(&mut *writing.all)
             .await
             .map_err(failed)?;
             // Clocks are set back, and what was used before is told after: what comes after the baseline is later than it.
             let earliest = baseline.map_or(i64::MIN, |at| at.saturating_add(1));
             let mut new = BTreeSet::new();
-            for rows in one.entries.chunks(ROWS_AT_ONCE) {
+            let entries = if is_full { &[] } else { one.entries.as_slice() };
+            for rows in entries.chunks(ROWS_AT_ONCE) {
                 let mut insert = QueryBuilder::new(
                     "INSERT OR IGNORE INTO profile_entry
                      (profile, kind, value, first_at, container, origin, program) ",

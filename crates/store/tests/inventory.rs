@@ -54,7 +54,6 @@ fn image(n: usize, rank: f64, safety: Option<Safety>) -> ImageKept {
         rank,
         marked: true,
         used: BTreeSet::from(["openssl 1".to_owned()]),
-        idle: Default::default(),
     }
 }
 

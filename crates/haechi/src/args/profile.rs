@@ -25,6 +25,19 @@ pub enum Profile {
     Run(ProfileRun),
     /// An AppArmor profile with the files, capabilities and networks that it needs
     Apparmor(ProfileFile),
+    /// What is new since it was settled
+    News {
+        /// Name or id of a container, or an image
+        target: String,
+        /// Format
+        #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
+        format: ListFormat,
+    },
+    /// Take all that is new until now for what it does
+    Learn {
+        /// Name or id of a container, or an image
+        target: String,
+    },
     /// What was learned, for another host
     Export {
         /// Name or id of a container, or an image

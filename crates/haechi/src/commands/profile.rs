@@ -4,6 +4,7 @@
 //! refused unless asked for, and then says so at its top.
 
 mod find;
+mod news;
 mod packages;
 mod show;
 
@@ -11,7 +12,7 @@ use std::io::Write;
 use std::path::Path;
 
 use haechi_core::facts::Snapshot;
-use haechi_core::profile::{PROFILE_SCHEMA, Profile};
+use haechi_core::profile::{Entry, PROFILE_SCHEMA, Profile};
 use haechi_profile::coverage::{Coverage, Part};
 use haechi_profile::fragment::{self, Format, Names};
 use haechi_profile::least::Least;
@@ -53,6 +54,8 @@ pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u
             write(output.as_deref(), setting, |out| json(&profile, out))
         }
         args::Profile::Import { file } => import(file, setting).await,
+        args::Profile::News { target, format } => news::list(target, *format, setting).await,
+        args::Profile::Learn { target } => news::learn(target, setting).await,
     }
 }
 
@@ -249,16 +252,19 @@ fn read(path: &Path) -> anyhow::Result<Profile> {
         return Err(invalid(format!("more than {PIECES_MAX} entries")).into());
     }
     let latest = Timestamp::now().saturating_add(AHEAD_MAX).unwrap_or(Timestamp::MAX);
-    if profile.runs.iter().any(|run| run.until > latest) {
+    if profile.runs.iter().any(|run| run.until > latest)
+        || profile.entries.iter().any(|entry| entry.first_at > latest)
+    {
         return Err(invalid("it tells of times that are yet to come".to_owned()).into());
     }
     Ok(profile)
 }
 
 async fn import(file: &Path, setting: &Setting) -> anyhow::Result<u8> {
-    let mut profile = read(file)?;
+    let profile = read(file)?;
     let store = super::store(setting).await?;
-    let mut entries = std::mem::take(&mut profile.entries);
+    // What was new there has not been learned, and is new here when it is seen.
+    let mut entries: Vec<Entry> = profile.known().cloned().collect();
     let counts = [profile.runs.len().to_string(), entries.len().to_string()];
     // Entries belong to the workload and not to a run: they are told with any.
     let learned: Vec<Learned> = profile

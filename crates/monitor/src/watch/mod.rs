@@ -8,6 +8,7 @@ mod act;
 mod deny;
 mod engine;
 mod forget;
+mod profiles;
 mod recover;
 mod watcher;
 mod writer;
@@ -33,13 +34,14 @@ pub use act::Connect;
 
 use crate::hands::Hands;
 use crate::judge::{Counts, Ended, Judge, Order};
-use crate::learn::{self, Hint, learn};
+use crate::learn::{Hint, learn};
 use crate::looks::{LOOKS, look};
 use crate::respond::Responder;
 use crate::source::Source;
 use crate::throttle::Throttle;
 use crate::{Clock, Monitor, Watched, hands, running};
 use act::Actor;
+use profiles::{Keeper, Quiet};
 use watcher::Watcher;
 
 /// Records that may wait here; alerts beyond are counted and not told.
@@ -163,11 +165,10 @@ pub async fn watch(
     };
     let (mut sensor, abilities) = Source::load(&options, without_kernel)?;
     let (hints, hinted) = mpsc::channel();
-    let (learned, kept_profiles) = queue::unbounded_channel();
+    let (learned, lessons) = queue::unbounded_channel();
     let learning = sensor
         .profiler()
         .map(|profiler| std::thread::spawn(move || learn(profiler, clock(), &hinted, &learned)));
-    let keeping = store.clone().map(|store| tokio::spawn(learn::keep(store, kept_profiles)));
     metrics.set_abilities(abilities.iter().map(|one| (one.name, one.missing.is_none())));
     // After the programs are in place, so that no process falls between.
     let mut monitor = Monitor::new(rules, clock(), host);
@@ -175,6 +176,8 @@ pub async fn watch(
     for process in running::processes("/proc".as_ref()) {
         monitor.tree.seed(process);
     }
+    let quiet = Quiet::default();
+    quiet.use_policy(&policy);
     let forgetter = store.clone().map(|store| forget::Forgetter::new(store, &policy));
     let hands = Hands::new(hands::groups());
     let responder = Responder::new(policy, respond, own);
@@ -215,6 +218,10 @@ pub async fn watch(
         tokio::spawn(engine::listen(engine, last, tell_engine)),
     ];
     let (keep, kept) = queue::channel(writer::WAITING);
+    let keeping = store.clone().map(|store| {
+        let keeper = Keeper::new(store, quiet.clone(), clock(), Arc::clone(&counts));
+        tokio::spawn(keeper.keep(lessons, keep.clone()))
+    });
     let writer = writer::Writer {
         store,
         known: recovered.ids,
@@ -250,6 +257,7 @@ pub async fn watch(
         counts: Arc::clone(&counts),
         forgetter,
         hints: hints.clone(),
+        quiet,
     };
     ready(&abilities, watcher.deny.tier());
     let mut beat = tokio::time::interval(BEAT);

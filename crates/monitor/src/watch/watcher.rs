@@ -18,6 +18,7 @@ use tokio::sync::mpsc as queue;
 use super::act::Actor;
 use super::engine::Told as Engine;
 use super::forget::Forgetter;
+use super::profiles::Quiet;
 use super::writer::Keep;
 use super::{PATIENCE, clock, deny};
 use crate::judge::{Begun, Counts, Order, Told};
@@ -68,6 +69,8 @@ pub(super) struct Watcher {
     pub forgetter: Option<Forgetter>,
     /// To whoever makes profiles.
     pub hints: mpsc::Sender<Hint>,
+    /// To whoever says when profiles are settled.
+    pub quiet: Quiet,
 }
 
 impl Watcher {
@@ -243,6 +246,7 @@ impl Watcher {
         if let Some(forgetter) = &mut self.forgetter {
             forgetter.use_policy(&policy);
         }
+        self.quiet.use_policy(&policy);
         self.counts.metrics.counts.rules.store(rules.running().len() as u64, Ordering::Relaxed);
         let _ = self.orders.send(Order::Use(Box::new(rules), Box::new(policy)));
     }
@@ -405,6 +409,7 @@ mod tests {
             counts: Arc::default(),
             forgetter: None,
             hints: mpsc::channel().0,
+            quiet: Quiet::default(),
         };
         (watcher, let_run, kept)
     }

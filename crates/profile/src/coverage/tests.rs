@@ -136,6 +136,22 @@ fn files_of_a_known_folder_are_nothing_new() {
 }
 
 #[test]
+fn what_is_new_after_the_baseline_neither_unsettles_nor_counts() {
+    let mut profile = settled();
+    profile.baseline_at = Some(entry(Kind::Call, "", 15_000).first_at);
+    let before = Coverage::of(&profile, &rule());
+    profile.entries.push(entry(Kind::Call, "bpf", 19_999));
+    profile.entries.push(entry(Kind::Capability, "SYS_ADMIN", 19_999));
+    assert_eq!(Coverage::of(&profile, &rule()), before);
+    assert!(before.is_settled());
+    let made = crate::seccomp::make(&profile, true);
+    assert!(made.seen.contains("read") && !made.seen.contains("bpf"));
+    profile.baseline_at = None;
+    assert!(!Coverage::of(&profile, &rule()).is_settled());
+    assert!(crate::seccomp::make(&profile, true).seen.contains("bpf"));
+}
+
+#[test]
 fn every_reason_has_a_sentence_in_both_languages() {
     let gaps =
         [Gap::Start, Gap::Capabilities, Gap::Calls, Gap::Files, Gap::Lost, Gap::Full, Gap::IoUring];

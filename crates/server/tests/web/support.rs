@@ -192,7 +192,10 @@ pub fn sample(document: &Value, schema: &Value) -> Value {
         Some("string") => match schema.get("format").and_then(Value::as_str) {
             Some("date") => json!("2026-01-01"),
             Some("date-time") => json!("2026-01-01T00:00:00Z"),
-            _ => json!("2026-01-01"),
+            _ => {
+                let least = schema.get("minLength").and_then(Value::as_u64).unwrap_or_default();
+                json!(format!("{:-<1$}", "2026-01-01", usize::try_from(least).unwrap()))
+            }
         },
         Some("integer" | "number") => json!(1),
         Some("boolean") => json!(true),

@@ -8,6 +8,7 @@ use haechi_core::profile::{Kind, Profile, Workload};
 use haechi_core::text::visible;
 use haechi_profile::coverage::{Coverage, Part};
 use haechi_profile::least::Least;
+use haechi_profile::news;
 use haechi_profile::texts::{self, duration};
 use haechi_store::ProfileId;
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub(super) struct Row {
     command: Vec<String>,
     watched: u64,
     entries: usize,
+    /// How many are new since it was settled; none if it never was while it was watched.
+    news: Option<usize>,
     settled: bool,
     unsettled: BTreeSet<Part>,
 }
@@ -48,7 +51,8 @@ impl Row {
             image_id: profile.workload.image.clone(),
             command: profile.workload.command.clone(),
             watched: coverage.watched,
-            entries: profile.entries.len(),
+            entries: profile.known().count(),
+            news: profile.baseline_at.map(|_| news::news(profile.known(), profile.later()).len()),
             settled: coverage.is_settled(),
             unsettled: parts.map(|(part, _)| *part).collect(),
         }
@@ -101,13 +105,13 @@ pub(super) struct Data<'a> {
     coverage: &'a Coverage,
     calls_allowed_today: Option<usize>,
     least: &'a Least,
-    entries: BTreeMap<Kind, Vec<&'a str>>,
+    entries: BTreeMap<Kind, BTreeSet<&'a str>>,
 }
 
 pub(super) fn data(known: &Known) -> Data<'_> {
-    let mut entries: BTreeMap<Kind, Vec<&str>> = BTreeMap::new();
-    for entry in &known.profile.entries {
-        entries.entry(entry.kind).or_default().push(&entry.value);
+    let mut entries: BTreeMap<Kind, BTreeSet<&str>> = BTreeMap::new();
+    for entry in known.profile.known() {
+        entries.entry(entry.kind).or_default().insert(&entry.value);
     }
     Data {
         schema: SCHEMA,
@@ -169,7 +173,7 @@ pub(super) fn table(
     for kind in
         [Kind::Executed, Kind::Mapped, Kind::Listening, Kind::Peer, Kind::Written, Kind::Read]
     {
-        let of = profile.entries.iter().filter(|entry| entry.kind == kind);
+        let of = profile.known().filter(|entry| entry.kind == kind);
         let values: BTreeSet<&str> = of.map(|entry| entry.value.as_str()).collect();
         let lines = match kind {
             Kind::Written | Kind::Read if !is_all => folders(&values),

@@ -1,0 +1,59 @@
+//! `haechi profile news` and `haechi profile learn`: what is new against a settled profile, and that it is not any more.
+
+use haechi_core::Lang;
+use haechi_core::profile::{Entry, Profile};
+use haechi_profile::{news, texts};
+use jiff::Timestamp;
+
+use super::{find, json, note, store_failure};
+use crate::args::ListFormat;
+use crate::setting::Setting;
+use crate::{exit, output};
+
+/// What is new, the oldest first.
+fn of(profile: &Profile) -> Vec<&Entry> {
+    news::news(profile.known(), profile.later())
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn line(entry: &Entry, lang: Lang) -> String {
+    let said = news::say(entry, None, lang);
+    texts::say(lang, "news-line", &[("at", &time(entry.first_at)), ("said", &said)])
+}
+
+pub(super) async fn list(
+    target: &str,
+    format: ListFormat,
+    setting: &Setting,
+) -> anyhow::Result<u8> {
+    let (_, profile) = find::stored(target, setting).await?;
+    let new = of(&profile);
+    match profile.baseline_at {
+        None => note(setting, "news-no-baseline", &[]),
+        Some(at) if new.is_empty() => note(setting, "news-none", &[("at", &time(at))]),
+        Some(_) => {}
+    }
+    output::stdout(|out| match format {
+        ListFormat::Json => json(&new, out),
+        ListFormat::Table => {
+            new.iter().try_for_each(|entry| Ok(writeln!(out, "{}", line(entry, setting.lang))?))
+        }
+    })?;
+    Ok(exit::CLEAN)
+}
+
+pub(super) async fn learn(target: &str, setting: &Setting) -> anyhow::Result<u8> {
+    let (id, profile) = find::stored(target, setting).await?;
+    if profile.baseline_at.is_none() {
+        note(setting, "news-no-baseline", &[]);
+        return Ok(exit::CLEAN);
+    }
+    let count = of(&profile).len().to_string();
+    let store = crate::commands::store(setting).await?;
+    store.set_baseline(id, Timestamp::now()).await.map_err(store_failure)?;
+    note(setting, "news-learned", &[("count", &count)]);
+    Ok(exit::CLEAN)
+}

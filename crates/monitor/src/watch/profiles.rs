@@ -1,0 +1,235 @@
+//! Keeps what is learned, takes it for what a workload does once it is settled, and tells what is new from then on.
+//!
+//! Promises that one novelty is one alert, whatever rules say, in however many containers and runs it is seen. An alert that
+//! was not told because the monitor was killed between is not told again: `haechi profile news` has it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use haechi_core::Lang;
+use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer};
+use haechi_core::event::{Action as Did, Call, Event, Exec, Origin, Process};
+use haechi_core::policy::MonitorPolicy;
+use haechi_core::profile::{Entry, Kind, Profile, Run};
+use haechi_profile::coverage::{Coverage, Rule};
+use haechi_profile::news;
+use haechi_store::{Learned, ProfileId, Store, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc as queue;
+
+use super::writer::Keep;
+use crate::Clock;
+use crate::judge::Counts;
+use crate::learn::Lesson;
+use crate::redact::redacted;
+use crate::throttle::Throttle;
+
+/// Name under which it is told.
+const RULE: &str = "Something new in a settled profile";
+/// How often it is looked whether a profile is settled. It is told once a minute that a container goes on: that is never missed.
+const LOOK: SignedDuration = SignedDuration::from_secs(50);
+
+/// Seconds without anything new that are asked for: the policy may change.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Quiet(Arc<AtomicU64>);
+
+impl Quiet {
+    pub fn use_policy(&self, policy: &MonitorPolicy) {
+        let hours = u64::try_from(policy.observed_hours_min).unwrap_or_default();
+        self.0.store(hours.saturating_mul(3600), Ordering::Relaxed);
+    }
+}
+
+/// What is kept, and what of it is news.
+pub(super) struct Keeper {
+    store: Store,
+    quiet: Quiet,
+    clock: Clock,
+    counts: Arc<Counts>,
+    throttle: Throttle,
+    /// What could not be kept yet.
+    waiting: Vec<Lesson>,
+    /// When it was looked last whether a profile is settled.
+    looked: HashMap<ProfileId, Timestamp>,
+}
+
+impl Keeper {
+    pub fn new(store: Store, quiet: Quiet, clock: Clock, counts: Arc<Counts>) -> Self {
+        Self {
+            store,
+            quiet,
+            clock,
+            counts,
+            throttle: Throttle::default(),
+            waiting: Vec::new(),
+            looked: HashMap::new(),
+        }
+    }
+
+    /// Keeps what comes until nobody sends any more; what cannot be kept is tried again with the next.
+    pub async fn keep(
+        mut self,
+        mut coming: queue::UnboundedReceiver<Vec<Lesson>>,
+        keep: queue::Sender<Keep>,
+    ) {
+        while let Some(lessons) = coming.recv().await {
+            for alert in self.take(lessons, Timestamp::now()).await {
+                let _ = keep.send(Keep::Alert(Box::new(alert), None)).await;
+            }
+        }
+    }
+
+    /// Keeps what was learned; what of it is to be told.
+    async fn take(&mut self, lessons: Vec<Lesson>, now: Timestamp) -> Vec<Alert> {
+        self.waiting.extend(lessons);
+        let learned: Vec<Learned> = self.waiting.iter().map(|one| one.learned.clone()).collect();
+        let kept = match self.store.learn(&learned).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::error!("profiles could not be kept yet: {error}");
+                return Vec::new();
+            }
+        };
+        let lessons = std::mem::take(&mut self.waiting);
+        let (mut alerts, mut new) = (Vec::new(), BTreeMap::<ProfileId, Vec<Entry>>::new());
+        for (lesson, kept) in lessons.into_iter().zip(kept) {
+            if kept.baseline_at.is_some() {
+                new.entry(kept.profile).or_default().extend(kept.new);
+            } else if let Err(error) = self.settle(&lesson, kept.profile, now).await {
+                tracing::error!("a profile could not be looked at: {error}");
+            }
+        }
+        for (id, new) in new {
+            match self.news(id, &new).await {
+                Ok(found) => alerts.extend(found),
+                Err(error) => tracing::error!(
+                    "what is new in a profile could not be told (haechi profile news {}): {error}",
+                    id.0
+                ),
+            }
+        }
+        alerts
+    }
+
+    /// Takes what is known of a workload for what it does, if that is enough.
+    async fn settle(
+        &mut self,
+        lesson: &Lesson,
+        id: ProfileId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.looked.get(&id).is_some_and(|at| now.duration_since(*at).abs() < LOOK) {
+            return Ok(());
+        }
+        self.looked.insert(id, now);
+        let profile = self.store.profile(id).await?;
+        let quiet_min = self.quiet.0.load(Ordering::Relaxed);
+        let rule = Rule { quiet_min, has_health_check: lesson.has_health_check };
+        if profile.baseline_at.is_none() && Coverage::of(&profile, &rule).is_settled() {
+            self.store.set_baseline(id, now).await?;
+            self.looked.remove(&id);
+            tracing::info!("{} is settled: what is new is told", profile.image_name);
+        }
+        Ok(())
+    }
+
+    /// What of these is new against a settled profile, which has them already.
+    async fn news(&mut self, id: ProfileId, new: &[Entry]) -> Result<Vec<Alert>, StoreError> {
+        if !new.iter().any(|entry| news::priority(entry).is_some()) {
+            return Ok(Vec::new());
+        }
+        let profile = self.store.profile(id).await?;
+        let before: Vec<&Entry> = before(&profile, new);
+        let quiet_since = before.iter().map(|entry| entry.first_at).max();
+        let mut alerts = Vec::new();
+        for entry in news::news(before, new) {
+            let Some(alert) = alert(entry, &profile, quiet_since, self.clock) else { continue };
+            self.counts.alerts.fetch_add(1, Ordering::Relaxed);
+            // What may be made up at will, as names of files, must not drown a program that was never there.
+            let key = format!("{RULE} ({})", entry.kind.name());
+            if self.throttle.passes(&key, &entry.container, Instant::now()) {
+                alerts.push(redacted(alert));
+            } else {
+                self.counts.suppressed.fetch_add(1, Ordering::Relaxed);
+                self.counts.unkept.add(&entry.container);
+            }
+        }
+        Ok(alerts)
+    }
+}
+
+/// What was in a profile before these came.
+fn before<'p>(profile: &'p Profile, new: &[Entry]) -> Vec<&'p Entry> {
+    let key = |entry: &Entry| (entry.kind, entry.value.clone(), entry.origin.clone());
+    let new: HashSet<_> = new.iter().map(key).collect();
+    profile.entries.iter().filter(|entry| !new.contains(&key(entry))).collect()
+}
+
+/// A novelty as an alert, if it is urgent enough for one.
+fn alert(
+    entry: &Entry,
+    profile: &Profile,
+    quiet_since: Option<Timestamp>,
+    clock: Clock,
+) -> Option<Alert> {
+    let priority = news::priority(entry)?;
+    let of_it = |run: &&Run| run.container == entry.container;
+    let run = profile.runs.iter().rev().find(of_it);
+    let name = run.map(|run| run.name.clone()).unwrap_or_default();
+    let said = news::say(entry, quiet_since, Lang::En);
+    let since_start = entry.first_at.duration_since(clock.started).as_nanos();
+    // Only what is known: neither the process nor its call is kept with a profile.
+    let action = match entry.kind {
+        Kind::Executed => Did::Exec(Box::new(Exec {
+            path: entry.value.clone(),
+            origin: origin(&entry.origin),
+            ..Exec::default()
+        })),
+        _ => Did::Call(Call { text: entry.value.clone(), ..Call::default() }),
+    };
+    let call = match entry.kind {
+        Kind::Call => entry.value.clone(),
+        _ => String::new(),
+    };
+    Some(Alert {
+        schema: ALERT_SCHEMA.into(),
+        at: entry.first_at,
+        rule: RULE.into(),
+        priority,
+        text: format!("{said} (container={})", haechi_core::text::visible(&name)),
+        tags: vec!["profile".into(), entry.kind.name().into()],
+        checks: Vec::new(),
+        container: AlertContainer {
+            id: entry.container.clone(),
+            name,
+            image: profile.image_name.clone(),
+            ..AlertContainer::default()
+        },
+        program: entry.program.clone(),
+        command: String::new(),
+        ancestors: Vec::new(),
+        event: Event {
+            at: u64::try_from(since_start).unwrap_or_default(),
+            cgroup: 0,
+            process: Process::default(),
+            call,
+            result: 0,
+            action,
+        },
+    })
+}
+
+fn origin(name: &str) -> Origin {
+    match name {
+        "image" => Origin::Image,
+        "changed" => Origin::Changed,
+        "mounted" => Origin::Mounted,
+        "memory" => Origin::Memory,
+        _ => Origin::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! From a settled profile on, what is new is told once, and no more than that.
+
+use std::collections::BTreeSet;
+
+use haechi_core::alert::Priority;
+use haechi_core::profile::{Phase, Workload};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+async fn keeper(folder: &std::path::Path) -> Keeper {
+    let store = Store::open(folder).await.unwrap();
+    let clock = Clock { started: at(500) };
+    Keeper::new(store, Quiet::default(), clock, Arc::default())
+}
+
+fn entry(container: &str, kind: Kind, value: &str, origin: &str, second: i64) -> Entry {
+    Entry {
+        kind,
+        value: value.into(),
+        first_at: at(second),
+        container: container.into(),
+        origin: origin.into(),
+        program: "/bin/sh".into(),
+    }
+}
+
+/// A container that was watched from its start at 1,000 on.
+fn lesson(container: &str, until: i64, entries: Vec<Entry>) -> Lesson {
+    let run = Run {
+        container: container.into(),
+        name: format!("web-{container}"),
+        since: at(1000),
+        until: at(until),
+        phases: [Phase::Start, Phase::Run].into(),
+        gaps: BTreeSet::new(),
+        tasks_max: 1,
+        memory_max: 1,
+    };
+    let workload = Workload { image: "sha256:1".into(), command: vec!["sh".into()] };
+    let learned = Learned { workload, image_name: "web:1".into(), run, entries };
+    Lesson { learned, has_health_check: false }
+}
+
+fn shell(container: &str) -> Vec<Entry> {
+    vec![
+        entry(container, Kind::Executed, "/bin/sh", "image", 1001),
+        entry(container, Kind::Written, "/tmp/1", "", 1002),
+    ]
+}
+
+fn told(alerts: &[Alert]) -> Vec<(&str, Priority)> {
+    alerts.iter().map(|alert| (alert.text.split(';').next().unwrap(), alert.priority)).collect()
+}
+
+async fn baseline(keeper: &Keeper) -> Option<Timestamp> {
+    keeper.store.profile(ProfileId(1)).await.unwrap().baseline_at
+}
+
+/// Settled at 2,000.
+async fn settled(folder: &std::path::Path) -> Keeper {
+    let mut keeper = keeper(folder).await;
+    assert!(keeper.take(vec![lesson("a", 2000, shell("a"))], at(2000)).await.is_empty());
+    assert_eq!(baseline(&keeper).await, Some(at(2000)));
+    keeper
+}
+
+#[tokio::test]
+async fn before_it_is_settled_nothing_is_new_and_it_is_settled_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = keeper(dir.path()).await;
+    keeper.quiet.0.store(3600, Ordering::Relaxed);
+    assert!(keeper.take(vec![lesson("a", 2000, shell("a"))], at(2000)).await.is_empty());
+    assert_eq!(baseline(&keeper).await, None);
+    let new = entry("a", Kind::Executed, "/tmp/x", "changed", 2500);
+    assert!(keeper.take(vec![lesson("a", 2600, vec![new])], at(2600)).await.is_empty());
+    assert_eq!(baseline(&keeper).await, None);
+    assert!(keeper.take(vec![lesson("a", 9000, vec![])], at(9000)).await.is_empty());
+    assert_eq!(baseline(&keeper).await, Some(at(9000)));
+    assert!(keeper.take(vec![lesson("a", 9900, vec![])], at(9900)).await.is_empty());
+    assert_eq!(baseline(&keeper).await, Some(at(9000)));
+    // A health check that nobody saw is missing, and it is looked at once in a while.
+    let other = |until| {
+        let mut other = lesson("b", until, shell("b"));
+        other.learned.workload.command.clear();
+        other
+    };
+    for (until, has_health_check, is_settled) in
+        [(9000, true, false), (9049, false, false), (9050, false, true)]
+    {
+        keeper.take(vec![Lesson { has_health_check, ..other(until) }], at(until)).await;
+        let found = keeper.store.profile(ProfileId(2)).await.unwrap().baseline_at;
+        assert_eq!(found, is_settled.then(|| at(until)), "{until}");
+    }
+}
+
+#[tokio::test]
+async fn a_novelty_is_one_alert_in_all_containers_of_the_workload() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = settled(dir.path()).await;
+    let new = |container: &str| {
+        vec![
+            entry(container, Kind::Executed, "/bin/sh", "changed", 3000),
+            entry(container, Kind::Executed, "/x", "changed", 3000),
+            entry(container, Kind::Written, "/tmp/2", "", 3001),
+            entry(container, Kind::Read, "/root/key", "", 3002),
+            entry(container, Kind::Capability, "CHOWN", "", 3003),
+            entry(container, Kind::Call, "chown", "", 3004),
+            entry(container, Kind::Argument, "socket 2", "", 3005),
+        ]
+    };
+    let alerts = keeper.take(vec![lesson("a", 3010, new("a"))], at(3010)).await;
+    assert_eq!(
+        told(&alerts),
+        [
+            ("executed /bin/sh", Priority::Error),
+            ("executed /x", Priority::Error),
+            ("used the capability CHOWN", Priority::Warning),
+            ("made the system call chown", Priority::Notice),
+        ]
+    );
+    let [_, one, ..] = alerts.as_slice() else { panic!() };
+    assert_eq!(
+        one.text,
+        "executed /x; the file was added or changed in the container; by /bin/sh; nothing new was seen since \
+         1970-01-01 00:16 UTC (container=web-a)"
+    );
+    assert_eq!((one.container.id.as_str(), one.container.image.as_str()), ("a", "web:1"));
+    assert_eq!((one.at, one.event.at), (at(3000), 2500 * 1_000_000_000));
+    // It goes on being settled, and what is new next is told as well.
+    assert_eq!(baseline(&keeper).await, Some(at(2000)));
+    assert!(keeper.take(vec![lesson("a", 3020, new("a"))], at(3020)).await.is_empty());
+    assert!(keeper.take(vec![lesson("b", 3030, new("b"))], at(3030)).await.is_empty());
+    let next = vec![entry("b", Kind::Executed, "/y", "", 3040)];
+    let alerts = keeper.take(vec![lesson("b", 3041, next)], at(3041)).await;
+    assert_eq!(told(&alerts), [("executed /y", Priority::Warning)]);
+}
+
+#[tokio::test]
+async fn two_containers_at_once_do_not_hide_what_is_new_in_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = settled(dir.path()).await;
+    let both = ["a", "b"].map(|container| {
+        let path = format!("/new/{container}");
+        lesson(container, 3010, vec![entry(container, Kind::Written, &path, "", 3000)])
+    });
+    let alerts = keeper.take(both.into(), at(3010)).await;
+    assert_eq!(told(&alerts), [("wrote /new/a, the first in its folder", Priority::Notice)]);
+}
+
+#[tokio::test]
+async fn what_is_learned_by_order_is_no_news_any_more_and_a_clock_that_is_set_back_hides_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = settled(dir.path()).await;
+    let new = |value: &str| vec![entry("a", Kind::Executed, value, "changed", 1500)];
+    assert_eq!(keeper.take(vec![lesson("a", 3000, new("/x"))], at(3000)).await.len(), 1);
+    let profile = || async { keeper.store.profile(ProfileId(1)).await.unwrap() };
+    assert_eq!(profile().await.later().count(), 1);
+    keeper.store.set_baseline(ProfileId(1), at(3000)).await.unwrap();
+    assert_eq!(profile().await.later().count(), 0);
+    assert_eq!(keeper.take(vec![lesson("a", 3010, new("/x"))], at(3010)).await.len(), 0);
+    assert_eq!(keeper.take(vec![lesson("a", 3020, new("/y"))], at(3020)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn names_that_are_made_up_do_not_drown_a_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = settled(dir.path()).await;
+    let mut new: Vec<Entry> = (0..500)
+        .map(|number| entry("a", Kind::Written, &format!("/{number}/x"), "", 3000))
+        .collect();
+    new.push(entry("a", Kind::Executed, "/x", "memory", 3001));
+    let alerts = keeper.take(vec![lesson("a", 3010, new)], at(3010)).await;
+    assert_eq!(alerts.len(), 101);
+    assert!(alerts.iter().any(|alert| alert.priority == Priority::Error));
+    assert_eq!(keeper.counts.suppressed.load(Ordering::Relaxed), 400);
+}
+
+#[tokio::test]
+async fn what_could_not_be_kept_is_kept_and_told_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = settled(&dir.path().join("good")).await;
+    let full = Store::open(&dir.path().join("full")).await.unwrap();
+    full.clone().close().await;
+    let good = std::mem::replace(&mut keeper.store, full);
+    let new = vec![entry("a", Kind::Executed, "/x", "changed", 3000)];
+    assert!(keeper.take(vec![lesson("a", 3000, new)], at(3000)).await.is_empty());
+    keeper.store = good;
+    assert_eq!(keeper.take(vec![lesson("a", 3010, vec![])], at(3010)).await.len(), 1);
+}

@@ -1,0 +1,88 @@
+//! Profiles come back as they were kept, and what comes after a baseline is later than it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may stop at once")]
+
+mod common;
+
+use haechi_core::profile::{Entry, Gap, Kind, Run, Workload};
+use haechi_store::{Learned, ProfileId};
+use jiff::Timestamp;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn entry(value: &str, origin: &str, second: i64) -> Entry {
+    Entry {
+        kind: Kind::Executed,
+        value: value.into(),
+        first_at: at(second),
+        container: "a".into(),
+        origin: origin.into(),
+        program: "/bin/sh".into(),
+    }
+}
+
+fn learned(entries: &[Entry]) -> Learned {
+    Learned {
+        workload: Workload { image: "sha256:1".into(), command: vec!["sh".into()] },
+        image_name: "web:1".into(),
+        run: Run {
+            container: "a".into(),
+            name: "web".into(),
+            since: at(0),
+            until: at(10),
+            phases: [].into(),
+            gaps: [].into(),
+            tasks_max: 0,
+            memory_max: 0,
+        },
+        entries: entries.to_vec(),
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_kept_before_is_told_and_comes_after_the_baseline() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let id = ProfileId(1);
+    let first = [entry("/bin/sh", "image", 1), entry("/bin/sh", "changed", 2)];
+    let kept = store.learn(&[learned(&first), learned(&first)]).await.unwrap();
+    assert_eq!((kept[0].profile, kept[0].baseline_at), (id, None));
+    assert_eq!(kept[0].new, first);
+    assert!(kept[1].new.is_empty(), "kept already");
+    let profile = store.profile(id).await.unwrap();
+    assert_eq!((profile.baseline_at, profile.known().count()), (None, 2));
+
+    store.set_baseline(id, at(5)).await.unwrap();
+    // Told late, or by a clock that was set back.
+    let late = entry("/bin/late", "image", 3);
+    let kept = store.learn(&[learned(&[first[0].clone(), late.clone()])]).await.unwrap();
+    assert_eq!((kept[0].baseline_at, &kept[0].new), (Some(at(5)), &vec![late]));
+    let profile = store.profile(id).await.unwrap();
+    assert_eq!(profile.baseline_at, Some(at(5)));
+    assert_eq!(profile.known().count(), 2);
+    assert_eq!(
+        profile.later().map(|entry| entry.value.as_str()).collect::<Vec<_>>(),
+        ["/bin/late"]
+    );
+    let json = serde_json::to_string(&profile).unwrap();
+    assert_eq!(serde_json::from_str::<haechi_core::profile::Profile>(&json).unwrap(), profile);
+
+    // Whatever the clock says, nothing that was seen is left out.
+    store.set_baseline(id, at(4)).await.unwrap();
+    assert_eq!(store.profile(id).await.unwrap().later().count(), 0);
+}
+
+#[tokio::test]
+async fn names_made_by_chance_fill_no_disk_and_that_is_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let many: Vec<Entry> =
+        (0..200_000).map(|number| entry(&format!("/tmp/{number}"), "", 1)).collect();
+    assert_eq!(store.learn(&[learned(&many)]).await.unwrap()[0].new.len(), many.len());
+    let kept = store.learn(&[learned(&[entry("/tmp/more", "", 2)])]).await.unwrap();
+    assert!(kept[0].new.is_empty());
+    let profile = store.profile(ProfileId(1)).await.unwrap();
+    assert_eq!(profile.entries.len(), many.len());
+    assert_eq!(profile.runs[0].gaps, [Gap::Full].into());
+}
