@@ -5,6 +5,7 @@
 
 mod browser;
 mod client;
+mod corpus;
 mod daemon;
 mod dashboard;
 mod debian;
@@ -14,15 +15,18 @@ mod image;
 mod lab;
 mod layer;
 mod layers;
+mod monitor;
 mod program;
 mod proxy;
 mod scan;
 mod server;
 mod snapshot;
 mod wait;
+pub mod workloads;
 
 pub use browser::Browser;
 pub use client::Client;
+pub use corpus::{Base, Behaviour, corpus, corpus_image};
 pub use daemon::Daemon;
 pub use dashboard::{Dashboard, PASSWORD};
 pub use debian::{debian, debian_package, fetched, tool};
@@ -31,6 +35,7 @@ pub use feeds::{Feeds, day, now};
 pub use image::{Compression, Image, as_tar, digest, write_below};
 pub use lab::{Expectation, Lab, lab};
 pub use layer::{Layer, Pad};
+pub use monitor::Monitor;
 pub use program::{Done, Haechi, Running, binary, children, repository, target};
 pub use proxy::{Answer, Proxy, id_in};
 pub use scan::{Scanned, inventory, problem, scan, scan_bytes};

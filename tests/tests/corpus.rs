@@ -7,77 +7,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use haechi_tests::{
-    Image, Layer, PATIENCE, binary, digest, docker, fetched, repository, tool, until,
+    Base, Behaviour, Image, Layer, PATIENCE, binary, corpus, corpus_image, docker, repository,
+    until,
 };
-use serde::Deserialize;
 use serde_json::Value;
 
 /// Images, containers and the network are called so.
 const PREFIX: &str = "haechi-test-corpus";
 const DEBIAN: &str = "haechi-test-corpus/debian:1";
 const BUSYBOX: &str = "haechi-test-corpus/busybox:1";
-const SUITE: &str = "bookworm";
-/// Programs that attacks and services are made of.
-const PACKAGES: &str = "busybox-static,ca-certificates,cron,curl,dropbear-bin,gcc,gettext-base,git,gosu,iproute2,\
-    kmod,libc6-dev,locales,logrotate,make,netcat-openbsd,nginx-light,nmap,nodejs,openssh-client,openssh-server,perl,\
-    php-cli,postgresql,procps,python3,python3-pip,redis-server,rsync,socat,sqlite3,strace,sudo,wget,xz-utils";
-/// What of Debian is of no use here.
-const LEFT_OUT: [&str; 6] = [
-    "usr/share/doc/*",
-    "usr/share/locale/*",
-    "usr/share/man/*",
-    "var/cache/apt/*",
-    "var/lib/apt/lists/*",
-    "proc/*",
-];
 /// Containers that run at the same time.
 const WORKERS: usize = 6;
 /// From this on an alert calls for somebody; what is below is for the record.
 const LOUD: [&str; 5] = ["emergency", "alert", "critical", "error", "warning"];
-
-/// One behaviour.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Behaviour {
-    /// Name of its container, after the prefix.
-    name: String,
-    /// What is done, in words.
-    title: String,
-    /// `debian` or `busybox`.
-    #[serde(default)]
-    image: Base,
-    /// Of `docker run`.
-    #[serde(default)]
-    options: Vec<String>,
-    /// What the container is started with; a shell that reads `run` if there is none.
-    #[serde(default)]
-    command: Vec<String>,
-    /// Script for the shell.
-    #[serde(default)]
-    run: String,
-    /// Script for a shell that `docker exec` starts in it.
-    #[serde(default)]
-    exec: String,
-    /// Rules of which one has to tell it.
-    #[serde(default)]
-    expect: BTreeSet<String>,
-    /// Why it is not told.
-    not_seen: Option<String>,
-}
-
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Base {
-    #[default]
-    Debian,
-    Busybox,
-}
 
 /// How a behaviour went.
 struct Outcome {
@@ -161,38 +109,9 @@ impl Monitor {
     }
 }
 
-/// Attacks and everyday work, of all files.
-fn corpus() -> (Vec<Behaviour>, Vec<Behaviour>) {
-    let mut files: Vec<PathBuf> = fs::read_dir(repository().join("tests/corpus"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
-        .collect();
-    files.sort();
-    let read = |path: PathBuf| -> Vec<Behaviour> {
-        let text = fs::read_to_string(&path).unwrap();
-        serde_norway::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    };
-    files.into_iter().flat_map(read).partition(|behaviour| !behaviour.expect.is_empty())
-}
-
-/// A Debian with `tests/corpus/image.sh` done in it; kept below the build's folder.
-fn debian() -> PathBuf {
-    let script = fs::read(repository().join("tests/corpus/image.sh")).unwrap();
-    let recipe = digest(&[&script, PACKAGES.as_bytes()].concat());
-    let name = format!("corpus-{}", &recipe["sha256:".len()..][..16]);
-    fetched(&name, &LEFT_OUT, |folder| {
-        let root = folder.to_str().unwrap();
-        tool("debootstrap", &["--variant=minbase", &format!("--include={PACKAGES}"), SUITE, root]);
-        fs::write(folder.join("image.sh"), script).unwrap();
-        tool("chroot", &[root, "/bin/sh", "/image.sh"]);
-        fs::remove_file(folder.join("image.sh")).unwrap();
-    })
-}
-
 fn images() {
     let label = format!("LABEL {PREFIX}=1");
-    docker(&["import", "--change", &label, debian().to_str().unwrap(), DEBIAN]);
+    docker(&["import", "--change", &label, corpus_image().to_str().unwrap(), DEBIAN]);
     let busybox = fs::read("/bin/busybox").unwrap();
     let programs = [
         "apk", "cat", "chmod", "cp", "httpd", "ls", "nc", "ping", "ps", "rm", "sh", "sleep", "wget",
@@ -206,57 +125,55 @@ fn images() {
     image.load();
 }
 
-impl Behaviour {
-    /// Runs it to its end.
-    fn act(&self, folder: &Path) -> Outcome {
-        let name = format!("{PREFIX}-{}", self.name);
-        let at = |ending: &str| folder.join(format!("{}.{ending}", self.name));
-        let cid = at("cid");
-        let begin = Instant::now();
-        let file = |ending: &str, script: &str| {
-            fs::write(at(ending), script).unwrap();
-            File::open(at(ending)).unwrap()
-        };
-        let (image, shell) = match self.image {
-            Base::Debian => (DEBIAN, ["/bin/bash", "-e"]),
-            Base::Busybox => (BUSYBOX, ["/bin/sh", "-e"]),
-        };
-        let docker = |word: &str| {
-            let mut command = Command::new("timeout");
-            let seconds = PATIENCE.as_secs().to_string();
-            command.args(["--signal=KILL", &seconds, "docker", word]);
-            command
-        };
-        let mut start = docker("run");
-        start.args(["--name", &name, "--label", PREFIX, "--cidfile"]).arg(&cid);
-        start.args(&self.options);
-        if !self.options.iter().any(|option| option.starts_with("--network")) {
-            start.args(["--network", "none"]);
-        }
-        let detached = !self.exec.is_empty();
-        start.arg(if detached { "--detach" } else { "--interactive" }).arg(image);
-        if self.command.is_empty() && detached {
-            start.args(["/bin/sleep", "1000"]);
-        } else if self.command.is_empty() {
-            start.args(shell);
-        } else {
-            start.args(&self.command);
-        }
-        let mut done = start.stdin(file("run", &self.run)).output().unwrap();
-        if detached && done.status.success() {
-            let mut more = docker("exec");
-            more.args(["--interactive", &name]).args(shell);
-            done = more.stdin(file("exec", &self.exec)).output().unwrap();
-        }
-        let took = begin.elapsed();
-        let said = [done.stdout, done.stderr].concat();
-        let _ = Command::new("docker").args(["rm", "--force", "--volumes", &name]).output();
-        Outcome {
-            id: fs::read_to_string(&cid).unwrap_or_default(),
-            code: done.status.code().unwrap_or(-1),
-            said: String::from_utf8_lossy(&said).into_owned(),
-            took,
-        }
+/// Runs a behaviour to its end.
+fn run(behaviour: &Behaviour, folder: &Path) -> Outcome {
+    let name = format!("{PREFIX}-{}", behaviour.name);
+    let at = |ending: &str| folder.join(format!("{}.{ending}", behaviour.name));
+    let cid = at("cid");
+    let begin = Instant::now();
+    let file = |ending: &str, script: &str| {
+        fs::write(at(ending), script).unwrap();
+        File::open(at(ending)).unwrap()
+    };
+    let (image, shell) = match behaviour.image {
+        Base::Debian => (DEBIAN, ["/bin/bash", "-e"]),
+        Base::Busybox => (BUSYBOX, ["/bin/sh", "-e"]),
+    };
+    let docker = |word: &str| {
+        let mut command = Command::new("timeout");
+        let seconds = PATIENCE.as_secs().to_string();
+        command.args(["--signal=KILL", &seconds, "docker", word]);
+        command
+    };
+    let mut start = docker("run");
+    start.args(["--name", &name, "--label", PREFIX, "--cidfile"]).arg(&cid);
+    start.args(&behaviour.options);
+    if !behaviour.options.iter().any(|option| option.starts_with("--network")) {
+        start.args(["--network", "none"]);
+    }
+    let detached = !behaviour.exec.is_empty();
+    start.arg(if detached { "--detach" } else { "--interactive" }).arg(image);
+    if behaviour.command.is_empty() && detached {
+        start.args(["/bin/sleep", "1000"]);
+    } else if behaviour.command.is_empty() {
+        start.args(shell);
+    } else {
+        start.args(&behaviour.command);
+    }
+    let mut done = start.stdin(file("run", &behaviour.run)).output().unwrap();
+    if detached && done.status.success() {
+        let mut more = docker("exec");
+        more.args(["--interactive", &name]).args(shell);
+        done = more.stdin(file("exec", &behaviour.exec)).output().unwrap();
+    }
+    let took = begin.elapsed();
+    let said = [done.stdout, done.stderr].concat();
+    let _ = Command::new("docker").args(["rm", "--force", "--volumes", &name]).output();
+    Outcome {
+        id: fs::read_to_string(&cid).unwrap_or_default(),
+        code: done.status.code().unwrap_or(-1),
+        said: String::from_utf8_lossy(&said).into_owned(),
+        took,
     }
 }
 
@@ -270,7 +187,7 @@ fn act(behaviours: &[&Behaviour]) -> BTreeMap<String, Outcome> {
             threads.spawn(|| {
                 loop {
                     let Some(behaviour) = next.lock().unwrap().next() else { break };
-                    let outcome = behaviour.act(folder.path());
+                    let outcome = run(behaviour, folder.path());
                     done.lock().unwrap().insert(behaviour.name.clone(), outcome);
                 }
             });

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use haechi_core::{Cause, Report, Status};
-use haechi_tests::{Gone, Haechi, Image, Layer, Running, debian, docker, finding, until};
+use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, debian, docker, finding, until};
 use serde_json::Value;
 
 const TAG: &str = "haechi-test-evidence/app:1";
@@ -38,41 +38,12 @@ fn exec(arguments: &[&str]) {
     let _ = Command::new("docker").arg("exec").args(arguments).output();
 }
 
-/// A monitor that watches, and is killed if the test fails early.
-struct Monitor {
-    /// Its folder goes with it.
-    _haechi: Haechi,
-    running: Option<Running>,
-}
-
-impl Monitor {
-    fn begin(data: &Path) -> Self {
-        let mut haechi = Haechi::new(&["monitor"]).data(data);
-        let errors = haechi.dir().join("stderr");
-        let running = Some(haechi.begin());
-        let monitor = Self { _haechi: haechi, running };
-        until("the monitor watches", || {
-            fs::read_to_string(&errors).is_ok_and(|said| said.contains("Watching"))
-        });
-        // It listens to the engine a moment later.
-        std::thread::sleep(Duration::from_secs(1));
-        monitor
-    }
-
-    /// Ends it as from the keyboard.
-    fn end(mut self) {
-        let Some(running) = self.running.take() else { return };
-        let _ = Command::new("kill").args(["-INT", &running.id().to_string()]).status();
-        running.end();
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.kill();
-        }
-    }
+/// A monitor that watches, and listens to the engine.
+fn watching(data: &Path) -> Monitor {
+    let monitor = Monitor::begin(Haechi::new(&["monitor"]).data(data));
+    // It listens a moment later.
+    std::thread::sleep(Duration::from_secs(1));
+    monitor
 }
 
 /// Waits until an alert of a container that is evidence for a check is kept.
@@ -124,7 +95,7 @@ fn what_was_seen_fails_and_silence_passes_only_if_somebody_listened() {
     let found = finding(&report, "container-no-privileged-exec", BEFORE);
     assert_eq!((found.status, found.cause), (Status::Unverified, Some(Cause::NeedsMonitor)));
 
-    let monitor = Monitor::begin(data);
+    let mut monitor = watching(data);
     start(BAD);
     start(GOOD);
     start(FLOOD);
@@ -220,7 +191,7 @@ fn what_was_seen_fails_and_silence_passes_only_if_somebody_listened() {
 
     // The monitor started again: what it saw and lost before is not forgotten, and it says since when it watches.
     monitor.end();
-    let monitor = Monitor::begin(data);
+    let mut monitor = watching(data);
     std::thread::sleep(BEAT);
     let report = verify(data);
     let found = finding(&report, "container-no-privileged-exec", GOOD);
@@ -269,7 +240,7 @@ fn an_ssh_server_that_the_loader_runs_is_one() {
     assert!(found.evidence.iter().any(|line| line.seen.contains("openssh-server")), "{found:#?}");
 
     // By the monitor, also when it is over.
-    let monitor = Monitor::begin(data);
+    let mut monitor = watching(data);
     run(LATER, &[]);
     exec(&[LATER, "/bin/run", "--argv0", "web", "/opt/agent", "1"]);
     until_alert(data, LATER, "container-no-ssh-server");
@@ -288,7 +259,7 @@ fn a_package_manager_that_is_run_fails_its_image() {
     docker(&["import", debian().to_str().unwrap(), TAG]);
     let data = tempfile::tempdir().unwrap();
     let data = data.path();
-    let monitor = Monitor::begin(data);
+    let mut monitor = watching(data);
     docker(&["run", "--detach", "--name", NAME, "--network", "none", TAG, "sleep", "100000"]);
     exec(&[NAME, "apt-get", "--version"]);
     let kept =

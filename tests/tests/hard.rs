@@ -15,40 +15,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use haechi_core::{Cause, Status};
-use haechi_tests::{Done, Gone, Haechi, Image, Layer, Running, docker, finding, until};
+use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, docker, finding, until};
 use serde_json::Value;
 
 /// Containers that live for a moment.
 const SHORT: usize = 200;
 
-/// A monitor that watches, and is killed if the test fails early.
-struct Monitor(Option<Running>);
-
-impl Monitor {
-    fn begin(haechi: &mut Haechi) -> Self {
-        let errors = haechi.dir().join("stderr");
-        let monitor = Self(Some(haechi.begin()));
-        until("the monitor watches", || {
-            fs::read_to_string(&errors).is_ok_and(|said| said.contains("Watching"))
-        });
-        // It listens to the engine a moment later.
-        std::thread::sleep(Duration::from_secs(1));
-        monitor
-    }
-
-    fn end(mut self) -> Done {
-        let running = self.0.take().unwrap();
-        let _ = Command::new("kill").args(["-INT", &running.id().to_string()]).status();
-        running.end()
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        if let Some(running) = self.0.take() {
-            running.kill();
-        }
-    }
+/// A monitor that watches, and listens to the engine.
+fn watching(haechi: Haechi) -> Monitor {
+    let monitor = Monitor::begin(haechi);
+    // It listens a moment later.
+    std::thread::sleep(Duration::from_secs(1));
+    monitor
 }
 
 fn image(tag: &str) {
@@ -82,9 +60,9 @@ fn a_fork_bomb_hides_no_other_container() {
     let policy = format!(
         "[[monitor.responses]]\ntag = \"remote-access\"\ncontainer = \"{SERVER}\"\nresponse = \"pause\"\n"
     );
-    let mut haechi = Haechi::new(&["monitor", "--respond", "--format", "json"]).policy(&policy);
+    let haechi = Haechi::new(&["monitor", "--respond", "--format", "json"]).policy(&policy);
     let data = haechi.dir().join("data");
-    let monitor = Monitor::begin(&mut haechi);
+    let mut monitor = watching(haechi);
     let bomb = "bomb() { /bin/true; bomb | bomb & }; bomb; exec /bin/sleep 100000";
     let limits = ["--pids-limit", "500", "--cpus", "1"];
     let run = ["run", "--detach", "--name", BOMB, "--network", "none"];
@@ -128,14 +106,14 @@ fn each_container_that_lives_for_a_moment_is_known_by_its_name() {
     let names: Vec<String> = (0..SHORT).map(|n| format!("haechi-test-hard-short-{n}")).collect();
     let _gone = Gone::of(names.iter().cloned().chain([TAG.to_owned()]));
     image(TAG);
-    let mut haechi =
+    let haechi =
         Haechi::new(&["monitor", "--rules", "own.yaml", "--only-rules", "--format", "json"]);
     fs::write(
         haechi.dir().join("own.yaml"),
         "- rule: started\n  desc: d\n  output: o\n  priority: NOTICE\n  condition: evt.type = execve and container.id != host and proc.args contains haechi-test-hard-argument\n",
     )
     .unwrap();
-    let monitor = Monitor::begin(&mut haechi);
+    let mut monitor = watching(haechi);
     for name in &names {
         // Gone as soon as it has ended: what it was called has to be learned while it lives.
         let run = ["run", "--rm", "--name", name, "--network", "none", TAG];

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use haechi_tests::{Gone, Haechi, Image, Layer, Running, docker, until};
+use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, docker, until};
 use serde_json::Value;
 
 const TAG: &str = "haechi-test-least/job:1";
@@ -35,34 +35,6 @@ fn load() {
     image.load();
 }
 
-/// The monitor, killed if the test fails early.
-struct Monitor {
-    /// Its folder goes with it.
-    _haechi: Haechi,
-    running: Option<Running>,
-}
-
-impl Monitor {
-    fn begin(data: &Path) -> Self {
-        let mut haechi = Haechi::new(&["monitor", "--profile"]).data(data);
-        let errors = haechi.dir().join("stderr");
-        let running = Some(haechi.begin());
-        let monitor = Self { _haechi: haechi, running };
-        until("the monitor watches", || {
-            fs::read_to_string(&errors).is_ok_and(|said| said.contains("Watching"))
-        });
-        monitor
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.kill();
-        }
-    }
-}
-
 fn profile(data: &Path, words: &[&str]) -> Haechi {
     Haechi::new(&[&["profile"], words].concat()).data(data).policy(POLICY)
 }
@@ -91,7 +63,7 @@ fn the_same_work_runs_and_nothing_else() {
     let _gone = Gone::of([NAME, TAG]);
     load();
     let data = tempfile::tempdir().unwrap();
-    let monitor = Monitor::begin(data.path());
+    let monitor = Monitor::begin(Haechi::new(&["monitor", "--profile"]).data(data.path()));
     docker(&["run", "--detach", "--network", "none", "--name", NAME, "--env", "NAP=100000", TAG]);
     until("it is known well enough", || is_settled(data.path()));
 

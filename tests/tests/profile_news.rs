@@ -2,9 +2,9 @@
 //! Needs root and an engine.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use haechi_tests::{Gone, Haechi, Image, Layer, Running, docker, until};
+use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, docker, until};
 use serde_json::Value;
 
 const TAG: &str = "haechi-test-news/job:1";
@@ -32,51 +32,24 @@ fn load(busybox: &[u8]) {
     image.load();
 }
 
-/// The monitor, killed if the test fails early.
-struct Monitor {
-    haechi: Haechi,
-    running: Option<Running>,
+fn monitor(data: &Path) -> Monitor {
+    let words =
+        ["monitor", "--profile", "--rules", "none.yaml", "--only-rules", "--format", "json"];
+    let haechi = Haechi::new(&words).data(data).policy(POLICY);
+    fs::write(haechi.dir().join("none.yaml"), "[]\n").unwrap();
+    Monitor::begin(haechi)
 }
 
-impl Monitor {
-    fn begin(data: &Path) -> Self {
-        let words =
-            ["monitor", "--profile", "--rules", "none.yaml", "--only-rules", "--format", "json"];
-        let mut haechi = Haechi::new(&words).data(data).policy(POLICY);
-        fs::write(haechi.dir().join("none.yaml"), "[]\n").unwrap();
-        let errors = haechi.dir().join("stderr");
-        let running = Some(haechi.begin());
-        let monitor = Self { haechi, running };
-        until("the monitor watches", || {
-            fs::read_to_string(&errors).is_ok_and(|said| said.contains("Watching"))
-        });
-        monitor
-    }
-
-    fn out(&self) -> PathBuf {
-        self.haechi.dir().join("stdout")
-    }
-
-    /// Alerts about a program that was executed.
-    fn executed(&self) -> Vec<(String, String)> {
-        let told = fs::read_to_string(self.out()).unwrap_or_default();
-        let told = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        told.filter(|alert| alert["rule"] == "Something new in a settled profile")
-            .filter(|alert| alert["tags"][1] == "executed")
-            .map(|alert| {
-                (word(&alert["event"]["action"]["exec"]["path"]), word(&alert["priority"]))
-            })
-            .collect()
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.kill();
-        }
-    }
+/// Alerts about a program that was executed: its path and how urgent.
+fn executed(monitor: &Monitor) -> Vec<(String, String)> {
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    monitor
+        .alerts()
+        .iter()
+        .filter(|alert| alert["rule"] == "Something new in a settled profile")
+        .filter(|alert| alert["tags"][1] == "executed")
+        .map(|alert| (word(&alert["event"]["action"]["exec"]["path"]), word(&alert["priority"])))
+        .collect()
 }
 
 fn profile(data: &Path, words: &[&str]) -> Haechi {
@@ -101,11 +74,11 @@ fn what_was_added_and_what_was_overwritten_are_told_once() {
     let busybox = fs::read("/bin/busybox").unwrap();
     load(&busybox);
     let data = tempfile::tempdir().unwrap();
-    let monitor = Monitor::begin(data.path());
+    let monitor = monitor(data.path());
     let run = |name: &str| docker(&["run", "--detach", "--network", "none", "--name", name, TAG]);
     run(NAME);
     until("it is settled", || row(data.path()).is_some_and(|row| row["news"].is_u64()));
-    assert!(monitor.executed().is_empty());
+    assert!(executed(&monitor).is_empty());
 
     // Another content at the same path, and a path that was not there.
     let folder = tempfile::tempdir().unwrap();
@@ -119,10 +92,10 @@ fn what_was_added_and_what_was_overwritten_are_told_once() {
     }
     docker(&["cp", &file("added"), &format!("{NAME}:/opt/added")]);
     let error = |path: &str| (path.to_owned(), "error".to_owned());
-    until("the added one is told", || monitor.executed() == [error("/opt/added")]);
+    until("the added one is told", || executed(&monitor) == [error("/opt/added")]);
     docker(&["cp", &file("work"), &format!("{NAME}:/bin/work")]);
     let both = [error("/opt/added"), error("/bin/work")];
-    until("the overwritten one is told", || monitor.executed() == both);
+    until("the overwritten one is told", || executed(&monitor) == both);
 
     let news = profile(data.path(), &["news", NAME]).run().must_end_with(0);
     assert!(news.stdout.contains("executed /opt/added; the file was added"), "{}", news.stdout);
@@ -138,7 +111,7 @@ fn what_was_added_and_what_was_overwritten_are_told_once() {
         row(data.path()).is_some_and(|row| row["containers"].to_string().contains(OTHER))
     });
     watched_again(data.path());
-    assert_eq!(monitor.executed(), both);
+    assert_eq!(executed(&monitor), both);
 
     // It is still settled, and after it is learned there is nothing new.
     assert_eq!(row(data.path()).unwrap()["settled"], true);

@@ -2,84 +2,12 @@
 //! "present only". Needs root, an engine, and debootstrap.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use haechi_tests::{Gone, Haechi, Running, docker, fetched, tool, until};
+use haechi_tests::{Gone, Haechi, Monitor, docker, until, workloads};
 use serde_json::Value;
 
-const IMAGE: &str = "haechi-test-workloads:1";
 const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
-const PACKAGES: &str = "nginx-light,redis-server,python3-flask,nodejs,cron,strace,postgresql";
-
-/// Asks a server on the loopback for something, and shows what it says.
-const ASK: &str = "ask() { for i in $(seq 100); do exec 3<>/dev/tcp/127.0.0.1/$1 && break; sleep 0.1; done 2>/dev/null; \
-                   printf \"$2\" >&3; timeout 5 cat <&3 | head -c 200; exec 3>&-; }; ";
-
-/// A workload and what it does, in bash; each ends, and then nothing more happens.
-const WORKLOADS: [(&str, &str); 6] = [
-    (
-        "nginx",
-        "nginx; ask 80 'GET / HTTP/1.0\\r\\n\\r\\n'; ask 80 'GET /none HTTP/1.0\\r\\n\\r\\n'; nginx -s reload; sleep 1; nginx -s quit",
-    ),
-    (
-        "redis",
-        "redis-server --dir /tmp --daemonize yes; sleep 1; redis-cli set a 1; redis-cli get a; redis-cli save; redis-cli shutdown",
-    ),
-    (
-        "postgresql",
-        "service postgresql start; sleep 2; su postgres -c \"psql -c 'create table t (a int)' -c 'insert into t select generate_series(1,1000)' -c 'select count(*) from t'\"; service postgresql stop",
-    ),
-    ("flask", "python3 /job/app.py"),
-    ("node", "node /job/app.js"),
-    ("cron", "cron; sleep 65; kill $(cat /run/crond.pid)"),
-];
-
-const FLASK: &str = "
-import threading, urllib.request
-from flask import Flask, jsonify, render_template_string
-app = Flask(__name__)
-@app.route('/')
-def index():
-    return render_template_string('<p>{{ name }}</p>', name='a')
-@app.route('/json')
-def data():
-    return jsonify(a=1)
-threading.Thread(target=lambda: app.run(port=8000), daemon=True).start()
-import time; time.sleep(1)
-for path in ['/', '/json']:
-    print(urllib.request.urlopen('http://127.0.0.1:8000' + path).read())
-";
-
-const NODE: &str = "
-const http = require('http'), zlib = require('zlib'), crypto = require('crypto');
-const server = http.createServer((q, a) => a.end(zlib.gzipSync(crypto.randomBytes(8))));
-server.listen(8000, () => http.get('http://127.0.0.1:8000', (a) => { a.resume(); a.on('end', () => server.close()); }));
-";
-
-fn image() {
-    let tar = fetched(
-        "workloads",
-        &["var/cache/apt/*", "var/lib/apt/lists/*", "usr/share/doc/*"],
-        |root| {
-            let release = tool("sh", &["-c", ". /etc/os-release && echo $VERSION_CODENAME"]);
-            let include = format!("--include={PACKAGES}");
-            tool("debootstrap", &["--variant=minbase", &include, &release, root.to_str().unwrap()]);
-            let work = root.join("job");
-            fs::create_dir(&work).unwrap();
-            fs::write(work.join("app.py"), FLASK).unwrap();
-            fs::write(work.join("app.js"), NODE).unwrap();
-            let job =
-                "* * * * * root /bin/sh -c 'find /etc -name passwd | xargs wc -l > /tmp/counted'\n";
-            fs::write(root.join("etc/cron.d/job"), job).unwrap();
-            for (name, script) in WORKLOADS {
-                let script = format!("#!/bin/bash\n{ASK}\n{script}\n");
-                fs::write(work.join(name), script).unwrap();
-            }
-        },
-    );
-    docker(&["import", tar.to_str().unwrap(), IMAGE]);
-}
 
 fn name(of: &str, workload: &str) -> String {
     format!("haechi-test-truth-{of}-{workload}")
@@ -90,7 +18,7 @@ fn begin(of: &str, workload: &str, before: &str, options: &[&str]) {
     let name = name(of, workload);
     let script = format!("{before} bash /job/{workload}; touch /ended; exec sleep 1000000");
     let run = ["run", "--detach", "--network", "none", "--name", &name];
-    docker(&[&run, options, &[IMAGE, "bash", "-c", &script]].concat());
+    docker(&[&run, options, &[workloads::IMAGE, "bash", "-c", &script]].concat());
 }
 
 fn has_ended(of: &str, workload: &str) -> bool {
@@ -149,39 +77,14 @@ fn merged(path: &str) -> &str {
     path.strip_prefix("/usr").unwrap_or(path)
 }
 
-/// The monitor, killed if the test fails early.
-/// Its folder goes with it.
-struct Monitor(Option<Running>, #[expect(dead_code, reason = "kept until the end")] Haechi);
-
-impl Monitor {
-    fn begin(data: &Path) -> Self {
-        let mut haechi = Haechi::new(&["monitor", "--profile"]).data(data);
-        let said = haechi.dir().join("stderr");
-        let running = haechi.begin();
-        let monitor = Self(Some(running), haechi);
-        until("the monitor watches", || {
-            fs::read_to_string(&said).is_ok_and(|said| said.contains("Watching"))
-        });
-        monitor
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        if let Some(running) = self.0.take() {
-            running.kill();
-        }
-    }
-}
-
 #[test]
 fn no_package_that_ran_is_called_present_only() {
-    let all = WORKLOADS.map(|(workload, _)| workload);
+    let all = workloads::WORKLOADS.map(|(workload, _)| workload);
     let _gone =
         Gone::of(all.iter().flat_map(|workload| ["traced", "seen"].map(|of| name(of, workload))));
-    image();
+    workloads::load();
     let data = tempfile::tempdir().unwrap();
-    let monitor = Monitor::begin(data.path());
+    let monitor = Monitor::begin(Haechi::new(&["monitor", "--profile"]).data(data.path()));
     for workload in all {
         begin("seen", workload, "", &[]);
     }

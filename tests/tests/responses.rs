@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use haechi_tests::{Daemon, Done, Haechi, Image, Layer, Running, debian_package, docker};
+use haechi_tests::{Daemon, Done, Haechi, Image, Layer, Monitor, debian_package, docker};
 use serde_json::Value;
 
 const TAG: &str = "haechi-test-responses/app:1";
@@ -78,52 +78,6 @@ fn wait(what: &str, seconds: u64, mut is: impl FnMut() -> bool) {
 /// Where a container's files are on the host.
 fn files(name: &str) -> PathBuf {
     docker(&["inspect", "--format", "{{.GraphDriver.Data.MergedDir}}", name]).into()
-}
-
-/// A monitor that has begun.
-struct Monitor {
-    haechi: Haechi,
-    running: Option<Running>,
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.kill();
-        }
-    }
-}
-
-impl Monitor {
-    fn begin(mut haechi: Haechi) -> Self {
-        let errors = haechi.dir().join("stderr");
-        let running = haechi.begin();
-        wait("the monitor's beginning", 60, || {
-            fs::read_to_string(&errors).is_ok_and(|said| said.contains("Watching"))
-        });
-        Self { haechi, running: Some(running) }
-    }
-
-    fn id(&self) -> String {
-        self.running.as_ref().unwrap().id().to_string()
-    }
-
-    /// Asks it to end; what it said.
-    fn end(&mut self) -> Done {
-        assert!(Command::new("kill").args(["-INT", &self.id()]).status().unwrap().success());
-        self.running.take().unwrap().end()
-    }
-
-    /// What it has kept: `alerts`, `actions`.
-    fn kept(&self, what: &str) -> Vec<Value> {
-        kept(&self.haechi.dir().join("data"), what)
-    }
-
-    /// Ends it by force; what it said until then.
-    fn kill(mut self) -> String {
-        self.running.take().unwrap().kill();
-        fs::read_to_string(self.haechi.dir().join("stdout")).unwrap()
-    }
 }
 
 fn monitor(policy: &str, more: &[&str]) -> Monitor {
@@ -189,7 +143,7 @@ fn an_ssh_server_never_runs_and_its_container_is_paused() {
     stopped.sort_unstable();
     shown.sort_unstable();
     println!("frozen after {stopped:?} µs, shown as paused after {shown:?} µs");
-    assert_eq!(monitor.kept("actions").len(), ROUNDS);
+    assert_eq!(kept(&monitor.dir().join("data"), "actions").len(), ROUNDS);
 }
 
 /// What a store has: `haechi alerts`, `haechi actions`.
@@ -328,7 +282,7 @@ fn a_second_monitor_does_not_respond() {
     let mut first = monitor("", &[]);
     let second = Haechi::new(&["monitor", "--respond", "--seconds", "1"]).run();
     assert_eq!(second.code, 2);
-    assert!(second.stderr.contains(&first.id()), "{}", second.stderr);
+    assert!(second.stderr.contains(&first.id().to_string()), "{}", second.stderr);
     Haechi::new(&["monitor", "--seconds", "1"]).run();
     first.end();
 }
@@ -353,7 +307,11 @@ fn a_refused_program_never_starts() {
     let done = monitor.end();
     let refused = actions(&done, NAME);
     assert!(refused.iter().any(|action| action["response"] == "deny"), "{}", done.stdout);
-    assert!(monitor.kept("alerts").iter().any(|alert| alert["container"]["name"] == NAME));
+    assert!(
+        kept(&monitor.dir().join("data"), "alerts")
+            .iter()
+            .any(|alert| alert["container"]["name"] == NAME)
+    );
     // Without the monitor nobody refuses it.
     docker(&["exec", "--detach", NAME, "/usr/sbin/sshd"]);
     wait("its start", 10, || files.join("ran").exists());
