@@ -1,8 +1,8 @@
 /* Programs that may not be started: refused before their first instruction (BPF LSM).
  *
  * Asked for every program that is started on the machine; answers only for tasks whose control group (version 2) is a
- * watched one or below one. A program is known by the last part of its file's path. Loaded apart from sensor.bpf.c, as
- * many kernels do not take it.
+ * watched one or below one. A program is known by the last part of its file's path; for groups of which it is known what they
+ * may do, by all of it (allow.h). Loaded apart from sensor.bpf.c, as many kernels do not take it.
  * SPDX-License-Identifier: GPL-2.0 OR MIT */
 #include "mini.h"
 
@@ -24,7 +24,20 @@ volatile const u8 with_path = 1;
 /* What user space exchanges as a whole: it fills a new generation, and then says that it holds. */
 struct denied { u64 group; u64 generation; char name[NAME_BYTES]; };
 /* `crates/sensor/src/deny/lsm.rs` has the same. */
-struct refusal { u64 at; u64 group; u32 pid; u32 path_size; char name[NAME_BYTES]; char path[PATH_BYTES]; };
+struct refusal {
+	u64 at;
+	u64 group;
+	u32 pid;
+	u32 path_size;
+	u32 path_at; /* where in `path` it begins */
+	u8 because;
+	u8 origin;
+	u8 is_refused;
+	u8 spare;
+	char name[NAME_BYTES];
+	char path[PATH_BYTES + 256];
+};
+enum because { BY_NAME, NOT_ALLOWED, REPLACED, WRITTEN };
 enum count { COUNT_REFUSED, COUNT_UNTOLD, COUNTS };
 
 struct { MAP_KIND(HASH); MAP_ENTRIES(16384); MAP_KEY(u64); MAP_VALUE(u8); } watched SEC(".maps");
@@ -83,6 +96,10 @@ int refuse(u64 *ctx)
 	told->group = innermost;
 	told->pid = current_pid_tgid() >> 32;
 	told->path_size = 0;
+	told->path_at = 0;
+	told->because = BY_NAME;
+	told->origin = 0;
+	told->is_refused = 1;
 	__builtin_memcpy(told->name, key.name, NAME_BYTES);
 	if (with_path) {
 		long size = path_text(&file->f_path, told->path, PATH_BYTES);
@@ -92,3 +109,5 @@ int refuse(u64 *ctx)
 	ring_submit(told, 0);
 	return REFUSED;
 }
+
+#include "allow.h"

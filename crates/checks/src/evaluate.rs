@@ -70,6 +70,7 @@ pub fn verify(
         movement: None,
         gaps: snapshot.gaps.clone(),
         images: images::lines(snapshot),
+        profiles: Vec::new(),
         items,
     })
 }

@@ -28,6 +28,7 @@ pub(crate) fn environment() -> Arc<Env> {
 pub(crate) fn declare(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> {
     context.add_function("path_within", path_within)?;
     context.add_function("matches_pattern", matches_pattern)?;
+    context.add_function("matches_any", matches_any)?;
     context.add_function("allowed_by", allowed_by)?;
     context.add_function("audited", audited)?;
     context.add_function("quote", quote)?;
@@ -62,6 +63,17 @@ fn normal(path: &str, function: &str) -> Answer<std::path::PathBuf> {
 
 fn matches_pattern(pattern: Arc<String>, text: Arc<String>) -> bool {
     policy::matches_pattern(&pattern, &text)
+}
+
+fn matches_any(patterns: Value, text: Arc<String>) -> Answer<bool> {
+    let Value::List(patterns) = patterns else {
+        let why = "the first argument must be a list";
+        return Err(ExecutionError::function_error("matches_any", why));
+    };
+    Ok(patterns.iter().any(|pattern| match pattern {
+        Value::String(pattern) => policy::matches_pattern(pattern, &text),
+        _ => false,
+    }))
 }
 
 fn allowed_by(patterns: Value, name: Arc<String>) -> Answer<Value> {

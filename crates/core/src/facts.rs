@@ -11,11 +11,13 @@
 //!
 //! Collectors (`haechi-facts`) fill these types, checks read them by these very names. Nothing judges here.
 
+mod behaviour;
 mod container;
 mod engine;
 mod host;
 mod objects;
 
+pub use behaviour::*;
 pub use container::*;
 pub use engine::*;
 pub use host::*;

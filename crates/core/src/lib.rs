@@ -9,6 +9,7 @@
 
 pub mod activity;
 pub mod alert;
+pub mod allowance;
 pub mod capability;
 pub mod diff;
 pub mod event;

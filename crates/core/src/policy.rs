@@ -36,6 +36,7 @@ macro_rules! section {
     )*};
 }
 
+mod base;
 mod exception;
 mod monitor;
 
@@ -101,6 +102,10 @@ section! {
             "netcat-openbsd", "netcat-traditional", "nmap", "openssh-server", "rsh-client", "socat", "strace", "sudo",
             "tcpdump", "telnet", "vim",
         ]),
+        /// Whether packages fail of which nothing was ever used, where the image's containers were watched well enough.
+        pub unused_packages_fail: bool = true,
+        /// Packages that may lie unused, by name pattern: what distributions build on and cannot do without.
+        pub base_packages: Vec<String> = list(&base::PACKAGES),
         /// Paths of setuid and setgid files that are approved.
         pub setid_files: Vec<String> = Vec::new(),
         /// An image with a vulnerability of this rating or worse is unsafe.
@@ -171,6 +176,8 @@ section! {
         ]),
         /// What certain containers may have besides, by name pattern.
         pub containers: BTreeMap<String, Vec<String>> = BTreeMap::new(),
+        /// What a container may hold although it was watched well enough and never used it.
+        pub unused: Vec<String> = Vec::new(),
     }
 
     /// Host paths that containers may see.

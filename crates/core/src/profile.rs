@@ -42,11 +42,46 @@ pub struct Profile {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub baseline_at: Option<Timestamp>,
+    /// The build before this one, if that was settled when this one was seen first.
+    #[serde(default)]
+    pub predecessor: Option<Predecessor>,
+    /// What that one was known to do and no build changes by itself: it counts as known, seen of this one or not.
+    #[serde(default)]
+    pub carried: Vec<Entry>,
+}
+
+/// The build of a workload before another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Predecessor {
+    /// Id of its image.
+    pub image: String,
+    /// Its image as it was named.
+    pub image_name: String,
+    /// What tells that it is the same workload.
+    pub by: Kinship,
+}
+
+/// What tells that two images are builds of one workload. Whoever may name images and containers can make it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kinship {
+    /// The same reference of the image, with the same command.
+    Reference,
+    /// The same name of a container, with the same command.
+    Container,
+    /// The same reference and the same name of a container, with another command.
+    Both,
 }
 
 impl Profile {
-    /// What the workload is taken to do: all of it, or what was seen until the baseline.
+    /// What the workload is taken to do: all of it, or what was seen until the baseline; and what was taken over.
     pub fn known(&self) -> impl Iterator<Item = &Entry> {
+        self.learned().chain(&self.carried)
+    }
+
+    /// What was seen of it, or of it until the baseline.
+    pub fn learned(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| !self.is_later(entry))
     }
 
@@ -206,7 +241,8 @@ pub struct Entry {
     pub first_at: Timestamp,
     /// Full id of the container that it was seen in first.
     pub container: String,
-    /// Where a file lay: `image`, `changed`, `mounted`, `memory`, or empty if that is not known or means nothing.
+    /// Where a file lay: `image`, `changed`, `mounted`, `memory`, `replaced` (not of the image, and in the place of another that
+    /// was not either), or empty if that is not known or means nothing.
     pub origin: String,
     /// Path of the program that used it first; empty if unknown.
     pub program: String,

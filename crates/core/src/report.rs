@@ -4,6 +4,7 @@
 
 pub mod fixes;
 pub mod images;
+pub mod profiles;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Gap;
 use crate::finding::{Area, Finding, Severity, Status};
 use crate::report::images::ImageLine;
+use crate::report::profiles::ProfileLine;
 use crate::score::{Movement, Score};
 use crate::text::{Lang, Text};
 
@@ -54,6 +56,9 @@ pub struct Report<T = Text> {
     /// Images, worst first; empty if they were not scanned.
     #[serde(default)]
     pub images: Vec<ImageLine>,
+    /// Workloads that were watched; empty if none was, or if that was not looked up.
+    #[serde(default)]
+    pub profiles: Vec<ProfileLine>,
     /// Every item of the benchmark, in its order.
     pub items: Vec<Item<T>>,
 }
@@ -257,6 +262,7 @@ impl Report<Text> {
             movement: self.movement.clone(),
             gaps: self.gaps.clone(),
             images: self.images.clone(),
+            profiles: self.profiles.clone(),
             items: self
                 .items
                 .iter()

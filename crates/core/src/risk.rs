@@ -12,7 +12,7 @@ mod kept;
 
 pub use exposure::{Exposure, Reach, Recent};
 pub use flaw::{Flaw, Usage};
-pub use kept::{ContainerKept, FlawKept, ImageKept, Inventory, RiskKept};
+pub use kept::{ContainerKept, FlawKept, Given, ImageKept, Inventory, RiskKept};
 
 use std::sync::LazyLock;
 

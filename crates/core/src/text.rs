@@ -138,6 +138,20 @@ impl Catalog {
         Cow::Owned(fill(self.get(lang, key), values))
     }
 
+    /// Only the sentences whose keys begin with one of these.
+    #[must_use]
+    pub fn beginning(mut self, prefixes: &[&str]) -> Self {
+        self.0.retain(|key, _| prefixes.iter().any(|prefix| key.starts_with(prefix)));
+        self
+    }
+
+    /// With the sentences of another; of two with the same key the other's.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// All keys, sorted.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

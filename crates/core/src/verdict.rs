@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::{Part, Scan};
 use crate::policy::Images;
-use crate::vulnerability::{Assessment, FixState, Rating};
+use crate::report::profiles::{PackageState, PackageStates};
+use crate::vulnerability::{Assessment, FixState, Rating, Vulnerability};
 
 /// The version of the JSON report about one image that this Haechi writes.
 pub const IMAGE_REPORT_SCHEMA: &str = "haechi/image-report/v1";
@@ -182,12 +183,24 @@ pub struct ImageReport {
     pub verdict: Verdict,
     /// Names of the containers that run it, if that is known.
     pub containers: Vec<String>,
+    /// What was seen of its packages in its containers; empty if none of them was watched.
+    #[serde(default)]
+    pub seen: PackageStates,
 }
 
 impl ImageReport {
     /// Whether this part of the image was read to its end.
     pub fn is_whole(&self, part: Part) -> bool {
         self.scan.is_whole(part)
+    }
+
+    /// What was seen of the package that has a vulnerability; absent if no container of the image was watched.
+    pub fn seen_of(&self, flaw: &Vulnerability) -> Option<PackageState> {
+        if self.seen.is_empty() {
+            return None;
+        }
+        let place = format!("{} {}", flaw.name, flaw.installed);
+        Some(self.seen.get(&place).copied().unwrap_or(PackageState::Unknown))
     }
 
     /// How many vulnerabilities have each rating, worst first.

@@ -198,6 +198,7 @@ fn image_report(n: usize, flaws: usize) -> ImageReport {
         },
         verdict: Verdict { safety: Safety::Unsafe, reasons: vec![], more: 0 },
         containers: vec![],
+        seen: Default::default(),
     }
 }
 

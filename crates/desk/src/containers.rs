@@ -9,6 +9,8 @@ mod newcomers;
 mod now;
 mod risks;
 
+use std::collections::BTreeSet;
+
 use haechi_core::SubjectKind;
 use haechi_core::risk::{ContainerKept, RiskKept};
 use haechi_protocol::{
@@ -19,12 +21,14 @@ use haechi_store::{ContainerFilter, InventoryRow, Place};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::accounts::Caller;
-use crate::{Desk, checklist, images, unavailable};
+use crate::{Desk, checklist, images, profiles, unavailable};
 
 pub(crate) use newcomers::is_container_id;
 
 /// Characters of a text that is looked for.
 pub(crate) const TEXT_MAX: usize = 200;
+/// Containers of one image that are looked at: the most that the store gives at once.
+const ALL_OF_IMAGE: u32 = 10_000;
 /// Alerts that are counted.
 const COUNTED: u32 = 1000;
 
@@ -182,7 +186,31 @@ pub(crate) async fn show(
         image,
         alerts: record.alerts,
         actions: record.actions,
+        profiles: profiles::of_container(desk, id).await?,
     })
+}
+
+/// Ids of the containers of an image that run, or may: those of the last verification, of which these are the first, and those
+/// that came since.
+pub(crate) async fn running(
+    desk: &Desk,
+    inventory: &InventoryRow,
+    image: &str,
+    first: &[ContainerRow],
+) -> Result<BTreeSet<String>, Refusal> {
+    let mut all: Vec<ContainerRow> = first.to_vec();
+    if all.len() >= images::CONTAINERS as usize {
+        let limit = ALL_OF_IMAGE;
+        let filter =
+            ContainerFilter { image_id: Some(image.to_owned()), limit, ..Default::default() };
+        let kept = desk.setup.store.kept_containers(inventory.id, &filter).await;
+        all = kept.map_err(unavailable)?.into_iter().map(row).collect();
+    }
+    let new = newcomers::list(desk, Some(inventory), None).await?;
+    all.extend(new.into_iter().filter(|row| row.image_id == image));
+    let ended = ["created", "exited", "dead", "removing"];
+    all.retain(|row| !ended.contains(&row.state.as_str()));
+    Ok(all.into_iter().map(|row| row.id).collect())
 }
 
 /// A container as a list shows it; its alerts are counted later.

@@ -31,7 +31,7 @@ impl Desk {
     /// The answer to a question of somebody who may ask it.
     pub(crate) async fn dispatch(&self, caller: &Caller, ask: &Ask) -> Result<Value, Refusal> {
         use crate::{accounts, alerts, checklist, containers, deeds, exceptions, images};
-        use crate::{jobs, overview, period, search, settings};
+        use crate::{jobs, overview, period, profiles, search, settings};
         let desk = self;
         answers!(desk, caller, ask, {
             Login => accounts::login,
@@ -53,6 +53,9 @@ impl Desk {
             ListContainers => containers::list,
             ShowContainer => containers::show,
             Act => deeds::act,
+            ListProfiles => profiles::list,
+            ShowProfile => profiles::show,
+            MakeFile => profiles::make,
             ListAlerts => alerts::list,
             ShowAlert => alerts::show,
             ListActions => alerts::actions,

@@ -7,10 +7,10 @@ use haechi_protocol::{ImagePage, ImageRow, LIMIT_MAX, ListImages, Ranked, Refusa
 use haechi_store::{ContainerFilter, ImageFilter, InventoryRow};
 
 use crate::accounts::Caller;
-use crate::{Desk, checklist, containers, unavailable};
+use crate::{Desk, checklist, containers, profiles, unavailable};
 
 /// Containers of an image that its page shows.
-const CONTAINERS: u32 = 100;
+pub(crate) const CONTAINERS: u32 = 100;
 /// Bytes of descriptions that are given whole; some images have more than any page can show.
 const REPORT_MAX: usize = 8 << 20;
 
@@ -63,6 +63,8 @@ pub(crate) async fn show(
     let of_image = store.kept_containers(inventory.id, &filter).await.map_err(unavailable)?;
     let mut rows: Vec<_> = of_image.into_iter().map(containers::row).collect();
     containers::count_alerts(desk, &mut rows).await?;
+    let running = containers::running(desk, &inventory, id, &rows).await?;
+    let (seen, profiles) = profiles::of_image(desk, &inventory, id, report.as_ref(), &running).await?;
     Ok(ImagePage {
         image: row(kept),
         report: match report {
@@ -77,6 +79,8 @@ pub(crate) async fn show(
         findings: checklist::of_subject(desk, SubjectKind::Image, id).await?,
         containers: rows,
         used,
+        seen,
+        profiles,
     })
 }
 

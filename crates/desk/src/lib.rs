@@ -18,6 +18,7 @@ mod images;
 mod jobs;
 mod overview;
 mod period;
+mod profiles;
 mod quiet;
 mod search;
 mod settings;

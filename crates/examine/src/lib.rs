@@ -3,12 +3,14 @@
 //!
 //! It reads no image and compares no version itself. Only [`mark`] changes anything, and only references of images.
 
+pub mod behaviour;
 pub mod engine;
 pub mod facts;
 pub mod host;
 pub mod mark;
 pub mod newest;
 pub mod risk;
+pub mod vex;
 
 use haechi_core::finding::Cause;
 use haechi_core::inventory::Scan;
@@ -60,6 +62,7 @@ impl Examiner {
             assessment,
             verdict,
             containers,
+            seen: Default::default(),
         })
     }
 

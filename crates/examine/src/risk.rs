@@ -22,6 +22,7 @@ use haechi_core::vulnerability::Vulnerability;
 use haechi_core::{Finding, Policy, Report, Severity, Snapshot};
 
 use haechi_profile::packages::{self, State};
+use haechi_profile::today::Today;
 
 use crate::mark;
 
@@ -134,6 +135,7 @@ pub fn inventory(known: &Known<'_>) -> Option<Inventory> {
             exposure: place.exposure.clone(),
             used: place.packages(Usage::Used).collect(),
             idle: place.packages(Usage::Idle).collect(),
+            given: Today::of(facts).kept(),
         }
     });
     let containers = containers.collect();

@@ -5,6 +5,8 @@ mod alerts;
 mod image;
 mod monitor;
 mod profile;
+mod profile_enforce;
+mod profile_try;
 mod serve;
 
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ pub use alerts::*;
 pub use image::*;
 pub use monitor::*;
 pub use profile::*;
+pub use profile_enforce::*;
+pub use profile_try::*;
 pub use serve::*;
 
 /// Verifies that a container environment is secure.

@@ -17,6 +17,7 @@ mod misc;
 mod monitor;
 mod policy;
 mod profile;
+mod profiled;
 mod rules;
 mod serve;
 pub mod serve_web;

@@ -4,7 +4,7 @@
 //! in it, and that it ends where it is not certain any more. It judges nothing: what was seen is a profile, whatever rules
 //! say about it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use haechi_core::capability;
 use haechi_core::event::Origin;
 use haechi_core::profile::{Entry, Gap, Kind, Phase, Run, Workload};
+use haechi_profile::news;
 use haechi_sensor::{First, Profiler, SensorError, Used};
 use haechi_store::Learned;
 use jiff::{SignedDuration, Timestamp};
@@ -30,6 +31,8 @@ const TELL: SignedDuration = SignedDuration::from_secs(60);
 const STARTING: SignedDuration = SignedDuration::from_secs(60);
 /// How long the name of a container that is gone is waited for.
 const NAMELESS: SignedDuration = SignedDuration::from_secs(15);
+/// Commands run through the engine that are remembered of a container.
+const EXECS_MAX: usize = 16;
 /// Bytes of a value that are kept: a path may have 4,096, and whoever makes them may make many.
 const VALUE_MAX: usize = 1024;
 
@@ -42,8 +45,19 @@ pub enum Hint {
     Container(Box<Container>),
     /// A part of the life of the container with this id was seen.
     Phase(String, Phase),
+    /// A command was run through the engine in the container with this id.
+    Exec(String, Exec),
     /// That was all.
     End,
+}
+
+/// A command that was run in a container through the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exec {
+    /// When, by the engine's clock.
+    pub at: Timestamp,
+    /// The command, secrets redacted.
+    pub command: String,
 }
 
 /// What was learned, and what decides whether that is enough.
@@ -51,6 +65,8 @@ pub enum Hint {
 pub(crate) struct Lesson {
     pub learned: Learned,
     pub has_health_check: bool,
+    /// What was run in the container through the engine lately, the oldest first.
+    pub execs: Vec<Exec>,
 }
 
 /// A container that is learned.
@@ -70,6 +86,10 @@ struct Known {
     /// Calls and capabilities that were told already.
     told: HashSet<(Kind, String)>,
     fresh: Vec<Entry>,
+    /// Code not of the image, by kind and path.
+    foreign: HashSet<(Kind, String)>,
+    /// What of that was used again as another file. In a container with groups of its own each tells it: then it means nothing.
+    again: Vec<Entry>,
     told_at: Option<Timestamp>,
     groups: BTreeSet<u64>,
     is_over: bool,
@@ -92,6 +112,8 @@ pub struct Learner {
     paths: BTreeMap<u64, String>,
     /// Workloads with a health check.
     checked: HashSet<Workload>,
+    /// What was run through the engine lately, by id of the container.
+    execs: BTreeMap<String, VecDeque<Exec>>,
 }
 
 impl Learner {
@@ -107,6 +129,7 @@ impl Learner {
             phases: BTreeMap::new(),
             paths: BTreeMap::new(),
             checked: HashSet::new(),
+            execs: BTreeMap::new(),
         }
     }
 
@@ -135,6 +158,12 @@ impl Learner {
                 }
             }
             Hint::Phase(id, phase) => drop(self.phases.entry(id).or_default().insert(phase)),
+            Hint::Exec(id, exec) => {
+                self.phases.entry(id.clone()).or_default().insert(Phase::Exec);
+                let execs = self.execs.entry(id).or_default();
+                execs.truncate(EXECS_MAX - 1);
+                execs.push_front(exec);
+            }
             Hint::End => {}
         }
     }
@@ -145,14 +174,22 @@ impl Learner {
             self.read(one, now);
         }
         let (mut learned, mut gone) = (Vec::new(), Vec::new());
+        // One that was stopped and started again at once is there twice: what is told of it is of the one that goes on.
+        let going_on: HashSet<String> = self
+            .known
+            .values()
+            .filter(|known| !known.is_over)
+            .map(|known| known.id.clone())
+            .collect();
         self.known.retain(|group, known| {
+            let is_last = !known.is_over || !going_on.contains(&known.id);
             if known.named.is_none()
                 && let Some((workload, image, name)) = self.named.get(&known.id)
             {
                 known.named = Some((workload.clone(), image.clone()));
                 known.name.clone_from(name);
             }
-            if let Some(phases) = self.phases.remove(&known.id) {
+            if is_last && let Some(phases) = self.phases.remove(&known.id) {
                 known.phases.extend(phases);
             }
             if known.path.is_empty()
@@ -171,7 +208,10 @@ impl Learner {
                     );
                 }
                 gone.extend(known.groups.iter().copied());
-                self.named.remove(&known.id);
+                if is_last {
+                    self.named.remove(&known.id);
+                    self.execs.remove(&known.id);
+                }
             }
             !is_over
         });
@@ -181,7 +221,9 @@ impl Learner {
     /// With what else is known of its workload.
     fn lesson(&self, learned: Learned) -> Lesson {
         let has_health_check = self.checked.contains(&learned.workload);
-        Lesson { learned, has_health_check }
+        let execs = self.execs.get(&learned.run.container).into_iter().flatten();
+        let execs = execs.rev().cloned().collect();
+        Lesson { learned, has_health_check, execs }
     }
 
     /// Containers that are there, with where their control groups are.
@@ -225,6 +267,8 @@ impl Learner {
                 memory_max: 0,
                 told: HashSet::new(),
                 fresh: Vec::new(),
+                foreign: HashSet::new(),
+                again: Vec::new(),
                 told_at: None,
                 groups: BTreeSet::new(),
                 is_over: false,
@@ -266,22 +310,30 @@ impl Learner {
 impl Known {
     fn first(&mut self, clock: &Clock, first: First) {
         let entry = |kind, value: String, gaps: &mut BTreeSet<Gap>| {
-            let value = if value.len() > VALUE_MAX {
+            let value = without_numbers(value);
+            if value.len() > VALUE_MAX {
                 gaps.insert(Gap::Full);
-                let end = value.floor_char_boundary(VALUE_MAX);
-                format!("{}…", value.get(..end).unwrap_or_default())
-            } else {
-                value
-            };
+            }
             Entry {
                 kind,
-                value,
+                value: shortened(value),
                 first_at: clock.at(first.at),
                 container: self.id.clone(),
                 origin: origin(first.origin).to_owned(),
-                program: first.program.clone(),
+                program: shortened(first.program.clone()),
             }
         };
+        let is_code = match first.kind {
+            // Of a script what read it is told as often.
+            Kind::Executed => first.script.is_empty(),
+            Kind::Mapped => true,
+            Kind::Read => news::is_code(&first.value),
+            _ => false,
+        };
+        // The kernel tells a file once, as long as it is the same: what is told again is another.
+        let is_again = is_code
+            && matches!(first.origin, Origin::Changed | Origin::Mounted)
+            && !self.foreign.insert((first.kind, first.value.clone()));
         let script = Some(first.script).filter(|script| !script.is_empty());
         // Where the interpreter lies says nothing about the script.
         let script = script.map(|script| Entry {
@@ -289,6 +341,9 @@ impl Known {
             ..entry(Kind::Executed, script, &mut self.gaps)
         });
         let one = entry(first.kind, first.value, &mut self.gaps);
+        if is_again {
+            self.again.push(Entry { origin: "replaced".into(), ..one.clone() });
+        }
         self.fresh.push(one);
         self.fresh.extend(script);
     }
@@ -314,6 +369,10 @@ impl Known {
     /// What is to be kept, if it is known what this is, and something is new or it is time.
     fn tell(&mut self, now: Timestamp) -> Option<Learned> {
         let (workload, image_name) = self.named.clone()?;
+        let again = std::mem::take(&mut self.again);
+        if self.groups.len() == 1 {
+            self.fresh.extend(again);
+        }
         let is_due = self.told_at.is_none_or(|at| now.duration_since(at) >= TELL);
         if self.fresh.is_empty() && !is_due && !self.is_over {
             return None;
@@ -331,6 +390,28 @@ impl Known {
         };
         Some(Learned { workload, image_name, run, entries: std::mem::take(&mut self.fresh) })
     }
+}
+
+/// What is kept of a value.
+fn shortened(value: String) -> String {
+    if value.len() <= VALUE_MAX {
+        return value;
+    }
+    let end = value.floor_char_boundary(VALUE_MAX);
+    format!("{}…", value.get(..end).unwrap_or_default())
+}
+
+/// Paths of processes in `/proc` are of whatever process: its number says nothing.
+fn without_numbers(path: String) -> String {
+    let Some(rest) = path.strip_prefix("/proc/") else { return path };
+    let is_number =
+        |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    if !rest.split('/').next().is_some_and(|name| is_number(&name)) {
+        return path;
+    }
+    let names: Vec<&str> =
+        rest.split('/').map(|name| if is_number(&name) { "self" } else { name }).collect();
+    format!("/proc/{}", names.join("/"))
 }
 
 fn origin(of: Origin) -> &'static str {

@@ -123,9 +123,14 @@ impl Responder {
         self.names(rules, |response| response != Response::Alert)
     }
 
+    /// Whether anything is refused before it runs.
+    pub fn refuses(&self) -> bool {
+        self.on && !self.policy.dry_run
+    }
+
     /// Names of programs that are refused before they run.
     pub fn denied_names(&self) -> BTreeSet<String> {
-        if !self.on || self.policy.dry_run {
+        if !self.refuses() {
             return BTreeSet::new();
         }
         self.policy.denied_programs.iter().cloned().collect()

@@ -52,6 +52,15 @@ pub(crate) fn needed() -> impl Iterator<Item = &'static Needed> {
     DATA.runtime.iter().chain(&DATA.program)
 }
 
+/// Whether every container makes this call, because the runtime or any program does: whenever that is seen first, it says
+/// nothing about what the container does. The runtime puts the filter in force with `seccomp`, and counts as the container at
+/// times.
+pub fn is_everybodys(name: &str) -> bool {
+    static NAMES: LazyLock<BTreeSet<&'static str>> =
+        LazyLock::new(|| needed().flat_map(|need| &need.calls).map(String::as_str).collect());
+    NAMES.contains(name) || name == "seccomp"
+}
+
 /// What Docker's profile allows a container with these capabilities (without `CAP_`), calls of the 64-bit entry only.
 pub fn docker<'a>(capabilities: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'static str> {
     let held = capabilities.into_iter().filter_map(|name| DATA.docker.capabilities.get(name));

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use haechi_core::Lang;
 use haechi_core::profile::{Entry, Gap, Kind, Phase, Profile, Run};
+use haechi_core::text::Text;
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::calls;
 use crate::texts::{self, duration};
 
 mod watched;
@@ -98,6 +100,11 @@ impl Part {
     pub fn is_whole_in(self, run: &Run) -> bool {
         !run.gaps.iter().any(|gap| self.is_hidden_by(*gap))
     }
+
+    /// Whether a new build of the image has no part in it, so that what was known of the one before is known of it.
+    pub fn outlives_builds(self) -> bool {
+        matches!(self, Self::Capabilities | Self::Network)
+    }
 }
 
 /// Why a part is not settled.
@@ -128,6 +135,11 @@ pub enum Unsettled {
 }
 
 impl Unsettled {
+    /// The reason as a sentence in both languages.
+    pub fn text(&self) -> Text {
+        Text::new(&self.say(Lang::En), &self.say(Lang::Ko))
+    }
+
     /// The reason as a sentence.
     pub fn say(&self, lang: Lang) -> String {
         match self {
@@ -256,7 +268,7 @@ impl PartCoverage {
             let hiding = profile.runs.iter().flat_map(|run| run.gaps.iter().copied());
             let hiding: BTreeSet<Gap> = hiding.filter(|gap| part.is_hidden_by(*gap)).collect();
             unsettled.extend(hiding.into_iter().map(|gap| Unsettled::Gap { gap }));
-        } else {
+        } else if profile.predecessor.is_none() || !part.outlives_builds() {
             let seen: BTreeSet<Phase> = whole()
                 .flat_map(|run| run.phases.iter().map(move |phase| (run, *phase)))
                 .filter(|(run, phase)| *phase != Phase::Start || !run.gaps.contains(&Gap::Start))
@@ -302,10 +314,16 @@ pub(crate) fn what(entry: &Entry) -> &str {
     }
 }
 
-/// What was new, and when.
+/// What was new, and when. What was taken over is not, nor is what every container does.
 fn news(profile: &Profile, all: &Watched) -> Vec<New> {
+    let carried: BTreeSet<(Kind, &str)> =
+        profile.carried.iter().map(|entry| (entry.kind, what(entry))).collect();
     let mut first: BTreeMap<(Kind, &str), &Entry> = BTreeMap::new();
-    for entry in profile.known() {
+    let is_own = |entry: &&Entry| {
+        let is_everybodys = entry.kind == Kind::Call && calls::is_everybodys(&entry.value);
+        !is_everybodys && !carried.contains(&(entry.kind, what(entry)))
+    };
+    for entry in profile.learned().filter(is_own) {
         let known = first.entry((entry.kind, what(entry))).or_insert(entry);
         if entry.first_at < known.first_at {
             *known = entry;

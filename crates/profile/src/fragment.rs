@@ -93,7 +93,8 @@ fn docker(least: &Least, names: &Names) -> String {
     format!("docker run \\\n  {}\n", options.join(" \\\n  "))
 }
 
-fn mount(tmpfs: &crate::writable::Tmpfs) -> String {
+/// A folder in memory, as `--tmpfs` and Compose take it.
+pub fn mount(tmpfs: &crate::writable::Tmpfs) -> String {
     format!("{}{}", tmpfs.path, if tmpfs.executes { ":exec" } else { "" })
 }
 

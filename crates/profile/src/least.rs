@@ -11,7 +11,7 @@ use crate::coverage::{Coverage, Part};
 use crate::seccomp::{self, Made};
 use crate::texts::{self, bytes};
 use crate::today::Today;
-use crate::writable::{self, Blocked, Writable};
+use crate::writable::{self, Writable};
 
 /// Memory is limited in steps of so much.
 const MEMORY_STEP: u64 = 16 << 20;
@@ -146,13 +146,7 @@ impl Least {
             _ if self.is_read_only_today => {}
             None => said.push(say("remark-files", &[])),
             Some(writable) => {
-                said.extend(writable.blocked.iter().map(|blocked| match blocked {
-                    Blocked::Hides { path, file } => {
-                        say("remark-hides", &[("path", path), ("file", file)])
-                    }
-                    Blocked::Root { file } => say("remark-root", &[("file", file)]),
-                    Blocked::Name { file } => say("remark-name", &[("file", file)]),
-                }));
+                said.extend(writable.blocked.iter().map(|blocked| blocked.say(lang)));
                 let kept = self.tmpfs().iter().filter(|tmpfs| tmpfs.may_be_kept);
                 said.extend(kept.map(|tmpfs| say("remark-kept", &[("path", &tmpfs.path)])));
                 if !self.tmpfs().is_empty() {

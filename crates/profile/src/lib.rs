@@ -2,14 +2,17 @@
 //!
 //! Pure: profiles come from the store, what follows from them are values and texts. Nothing here is carried out.
 
+pub mod allowed;
 pub mod apparmor;
 pub mod calls;
 pub mod capabilities;
 pub mod coverage;
 pub mod fragment;
+pub mod image;
 pub mod least;
 pub mod news;
 pub mod packages;
+pub mod picture;
 pub mod seccomp;
 pub mod texts;
 pub mod today;

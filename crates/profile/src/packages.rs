@@ -8,24 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use haechi_core::inventory::{Package, PackageKind};
 use haechi_core::profile::{Entry, Kind};
+pub use haechi_core::report::profiles::PackageState as State;
+use haechi_core::report::profiles::{PackageCounts, PackageStates};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// What was seen of a package.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// A program or script of it was executed.
-    Executed,
-    /// A file of it was mapped as code or read.
-    Loaded,
-    /// Nothing of it was used, though everything that is used was seen for long enough.
-    Present,
-    /// Nothing of it was seen in use, which means nothing: it was not watched well enough, or its files are not known.
-    Unknown,
-}
 
 /// A package, and what was seen of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +33,10 @@ pub struct PackageUse {
     pub file: String,
     /// Path of the program that used it; empty if unknown.
     pub by: String,
+    /// When that file was seen in use first; absent if none was.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub first_at: Option<Timestamp>,
 }
 
 /// The packages of an image by what was seen of them, in the order of the inventory. `is_settled` says whether programs and
@@ -60,11 +51,12 @@ pub fn of<'p>(
         .into_iter()
         .map(|package| {
             let found = used.of_package(package);
-            let knows_files = !package.files.is_empty() || !package.kind.is_distribution();
             let state = match &found {
                 Some((State::Executed, _)) => State::Executed,
                 Some(_) => State::Loaded,
-                None if is_settled && knows_files && !package.declared_only => State::Present,
+                None if is_settled && knows_files(package) && !package.declared_only => {
+                    State::Present
+                }
                 None => State::Unknown,
             };
             let entry = found.map(|(_, entry)| entry);
@@ -77,9 +69,46 @@ pub fn of<'p>(
                 state,
                 file: entry.map(|entry| entry.value.clone()).unwrap_or_default(),
                 by: entry.map(|entry| entry.program.clone()).unwrap_or_default(),
+                first_at: entry.map(|entry| entry.first_at),
             }
         })
         .collect()
+}
+
+/// What was seen of packages by name and version: of several of the same, none looks better than it is.
+pub fn states(uses: &[PackageUse]) -> PackageStates {
+    let mut states = PackageStates::new();
+    for one in uses {
+        let known = states.entry(format!("{} {}", one.name, one.version)).or_insert(one.state);
+        *known = known.or(one.state);
+    }
+    states
+}
+
+/// How many packages there are of each state.
+pub fn counts(uses: &[PackageUse]) -> PackageCounts {
+    let mut counts: PackageCounts = State::ALL.map(|state| (state, 0)).into();
+    for one in uses {
+        *counts.entry(one.state).or_default() += 1;
+    }
+    counts
+}
+
+/// Whether it is known which files a package has: from a list, or because it is where it was found.
+fn knows_files(package: &Package) -> bool {
+    !package.files.is_empty()
+        || match package.kind {
+            PackageKind::Golang | PackageKind::Cargo | PackageKind::Generic => {
+                !package.path.is_empty()
+            }
+            PackageKind::Maven => {
+                let path = package.path.to_lowercase();
+                [".jar", ".war", ".ear"].iter().any(|end| path.contains(end))
+            }
+            PackageKind::Npm | PackageKind::Gem => !folders(package).is_empty(),
+            // Of the others a list says it, or nothing does: a module may be called something else than its package.
+            _ => false,
+        }
 }
 
 /// Files that were used, by their path as [`merged`] has it.
@@ -216,8 +245,6 @@ pub fn merged(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     fn entry(kind: Kind, value: &str) -> Entry {
@@ -258,6 +285,9 @@ mod tests {
             package("gem", "rack", "var/gems/specifications/rack-1.gemspec", &[]),
             package("maven", "g:a", "app/a.jar!/BOOT-INF/lib/b.jar", &[]),
             package("golang", "stdlib", "usr/local/bin/tool", &[]),
+            // Its module is called yaml, and no list says so.
+            package("pypi", "pyyaml", "srv/pyyaml-6.egg-info/PKG-INFO", &[]),
+            package("composer", "lib/c", "srv/vendor/composer/installed.json", &[]),
         ];
         let entries = [
             entry(Kind::Executed, "/usr/bin/ls"),
@@ -286,12 +316,30 @@ mod tests {
             ("rack", State::Loaded),
             ("g:a", State::Loaded),
             ("stdlib", State::Executed),
+            ("pyyaml", State::Unknown),
+            ("lib/c", State::Unknown),
         ];
         assert_eq!(states(true), expected.map(|(name, state)| (name.to_owned(), state)));
         // Not long enough: nothing is present only.
         assert!(states(false).iter().all(|(_, state)| *state != State::Present));
         let before: Vec<_> = expected.iter().filter(|(_, s)| *s <= State::Loaded).collect();
         assert_eq!(states(false).iter().filter(|(_, s)| *s <= State::Loaded).count(), before.len());
+    }
+
+    #[test]
+    fn a_name_that_two_packages_have_is_that_of_the_one_that_runs() {
+        let packages = [
+            package("npm", "a", "x/node_modules/a/package.json", &[]),
+            package("npm", "a", "y/node_modules/a/package.json", &[]),
+        ];
+        let entries = [entry(Kind::Read, "/y/node_modules/a/index.js")];
+        let found = of(&packages, &entries, true);
+        assert_eq!(
+            found.iter().map(|one| one.state).collect::<Vec<_>>(),
+            [State::Present, State::Loaded]
+        );
+        assert_eq!(states(&found), [("a 1".to_owned(), State::Loaded)].into());
+        assert_eq!(counts(&found)[&State::Present], 1);
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub struct Filter {
     /// What happens to any other call.
     pub default_action: &'static str,
     /// With which error.
-    pub default_errno_ret: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_errno_ret: Option<u32>,
     /// Entries of the kernel that can be used at all.
     pub architectures: Vec<&'static str>,
     /// Rules; a call is allowed if one allows it.
@@ -151,7 +152,7 @@ pub fn make(profile: &Profile, knows_calls: bool) -> Made {
     architectures.extend((!compat.is_empty()).then_some("SCMP_ARCH_X86"));
     let filter = Filter {
         default_action: "SCMP_ACT_ERRNO",
-        default_errno_ret: EPERM,
+        default_errno_ret: Some(EPERM),
         architectures,
         syscalls,
     };

@@ -42,6 +42,6 @@ pub(crate) fn profile(entries: &[(Kind, &str)]) -> Profile {
         image_name: "example/a:1".into(),
         runs: vec![run("a", 0, 1_000_000)],
         entries: entries.iter().map(|(kind, value)| entry(*kind, value, 0)).collect(),
-        baseline_at: None,
+        ..Profile::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use haechi_core::Lang;
-use haechi_core::text::{Catalog, visible};
+use haechi_core::text::{Catalog, Text, visible};
 use serde::Serialize;
 
 static TEXTS: LazyLock<Catalog> = LazyLock::new(|| {
@@ -15,6 +15,11 @@ pub fn say(lang: Lang, key: &str, values: &[(&str, &str)]) -> String {
     let shown: Vec<_> = values.iter().map(|(name, value)| (*name, visible(value))).collect();
     let shown: Vec<(&str, &str)> = shown.iter().map(|(name, value)| (*name, &**value)).collect();
     TEXTS.with(lang, key, &shown).into_owned()
+}
+
+/// The same sentence in both languages.
+pub fn both(key: &str, values: &[(&str, &str)]) -> Text {
+    Text::new(&say(Lang::En, key, values), &say(Lang::Ko, key, values))
 }
 
 /// The last part of a key of something that has a name in data.

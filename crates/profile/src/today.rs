@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use haechi_core::capability::DEFAULT;
 use haechi_core::facts::Container;
+use haechi_core::risk::Given;
 
 /// What a container is given today; `None` is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,6 +55,36 @@ impl Today {
                 .as_ref()
                 .and_then(|config| config.healthcheck)
                 .unwrap_or_default(),
+        }
+    }
+
+    /// What was kept of a container of this name.
+    pub fn of_kept(name: &str, kept: Given) -> Self {
+        let Given { capabilities, seccomp, read_only, no_new_privileges, pids, memory, .. } = kept;
+        Self {
+            name: name.to_owned(),
+            capabilities,
+            seccomp,
+            read_only,
+            no_new_privileges,
+            pids,
+            memory,
+            mounts: kept.mounts,
+            has_health_check: kept.has_health_check,
+        }
+    }
+
+    /// The same, to be kept.
+    pub fn kept(self) -> Given {
+        Given {
+            capabilities: self.capabilities,
+            seccomp: self.seccomp,
+            read_only: self.read_only,
+            no_new_privileges: self.no_new_privileges,
+            pids: self.pids,
+            memory: self.memory,
+            mounts: self.mounts,
+            has_health_check: self.has_health_check,
         }
     }
 

@@ -4,10 +4,13 @@
 
 use std::collections::BTreeSet;
 
+use haechi_core::Lang;
 use haechi_core::profile::{Kind, Profile};
 use haechi_core::text::visible;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::texts;
 
 /// Folders that are writable in every container, or that are none on a disk.
 const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
@@ -52,6 +55,19 @@ pub enum Blocked {
         /// The file.
         file: String,
     },
+}
+
+impl Blocked {
+    /// The reason as a sentence.
+    pub fn say(&self, lang: Lang) -> String {
+        match self {
+            Self::Hides { path, file } => {
+                texts::say(lang, "remark-hides", &[("path", path), ("file", file)])
+            }
+            Self::Root { file } => texts::say(lang, "remark-root", &[("file", file)]),
+            Self::Name { file } => texts::say(lang, "remark-name", &[("file", file)]),
+        }
+    }
 }
 
 /// What is written outside of mounts.

@@ -9,6 +9,7 @@ use haechi_core::alert::{Alert, Priority};
 use haechi_core::finding::{Area, Finding, Severity, Status};
 use haechi_core::policy::Exception;
 use haechi_core::report::images::ImageLine;
+use haechi_core::report::profiles::PackageStates;
 use haechi_core::report::{Counts, HostLine};
 use haechi_core::response::Action;
 pub use haechi_core::risk::{RiskFactor, RiskLine};
@@ -19,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::people::MonitorState;
+use crate::profiles::ProfileLink;
 
 /// It was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -260,6 +262,12 @@ pub struct ImagePage {
     pub containers: Vec<ContainerRow>,
     /// Vulnerable packages whose code was seen to be used in a container, as `NAME VERSION`. Of others it is not known.
     pub used: Vec<String>,
+    /// What was seen of its packages in all of its containers, by `NAME VERSION`; empty if none of them was watched.
+    #[serde(default)]
+    pub seen: PackageStates,
+    /// What its containers were seen to do.
+    #[serde(default)]
+    pub profiles: Vec<ProfileLink>,
 }
 
 /// A container in short.
@@ -313,6 +321,9 @@ pub struct ContainerPage {
     pub alerts: Vec<AlertRow>,
     /// What was done to it.
     pub actions: Vec<ActionRow>,
+    /// What it was seen to do.
+    #[serde(default)]
+    pub profiles: Vec<ProfileLink>,
 }
 
 /// What a container uses. What the kernel does not say is absent; a limit that is absent is none, or not told.
@@ -433,26 +444,6 @@ pub struct NewsPage {
     pub jobs: Vec<Job>,
     /// The number of a verification that has ended.
     pub verification: Option<i64>,
-}
-
-/// What was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Found {
-    /// Best first.
-    pub rows: Vec<FoundRow>,
-}
-
-/// One thing that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FoundRow {
-    /// `item`, `image`, `container`, `alert`, `vulnerability`.
-    pub kind: String,
-    /// What it is called.
-    pub title: String,
-    /// More about it.
-    pub detail: String,
-    /// A path of the dashboard.
-    pub link: String,
 }
 
 /// How far a piece of work is.

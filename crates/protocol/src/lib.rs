@@ -8,18 +8,22 @@ mod answers;
 pub mod frame;
 mod people;
 mod period;
+mod profiles;
 mod questions;
 mod refusal;
 mod role;
 mod route;
+mod search;
 
 pub use answers::*;
 pub use people::*;
 pub use period::*;
+pub use profiles::*;
 pub use questions::*;
 pub use refusal::{Field, Refusal};
 pub use role::{Role, Scope};
 pub use route::{Method, Question, Route};
+pub use search::*;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,7 @@
 
 use haechi_core::alert::Priority;
 use haechi_core::finding::{Area, Severity, Status, SubjectKind};
+use haechi_core::report::profiles::ProfileLine;
 use haechi_core::response::Response;
 use haechi_core::verdict::Safety;
 use jiff::Timestamp;
@@ -12,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::answers::*;
 use crate::people::*;
 use crate::period::*;
+use crate::profiles::*;
 use crate::role::{Role, Scope};
 use crate::route::{Method, Question, Route};
+use crate::search::*;
 
 /// Rows that a page of a list has if nothing else is asked for.
 pub const LIMIT: u32 = 50;
@@ -266,6 +269,30 @@ questions! {
         reason: String,
     }
 
+    /// Lists workloads that were watched, by their number.
+    ListProfiles => List<ProfileLine>, Get "/api/v1/profiles", Some(Role::Viewer), {
+        /// Those after this one.
+        #[serde(default)]
+        #[schemars(length(min = 1))]
+        after: Option<String>,
+        /// Rows, at most 500.
+        #[serde(default = "limit")]
+        #[schemars(range(min = 1, max = LIMIT_MAX))]
+        limit: u32,
+    }
+    /// Tells one workload: what it was seen to do, how well it is known, what is new, and the least that it needs.
+    ShowProfile => ProfilePage, Get "/api/v1/profiles/{number}", Some(Role::Viewer), {
+        /// Its number.
+        number: i64,
+    }
+    /// Makes a file from a profile. One that is not known well enough is refused with the reasons.
+    MakeFile => MadeFile, Get "/api/v1/profiles/{number}/files/{kind}", Some(Role::Operator), {
+        /// Its number.
+        number: i64,
+        /// What to make.
+        kind: FileKind,
+    }
+
     /// Lists alerts, the newest first.
     ListAlerts => List<AlertRow>, Get "/api/v1/alerts", Some(Role::Viewer), {
         /// Of this container: id or name.
@@ -444,47 +471,4 @@ impl<T> Default for Named<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::Refusal;
-
-    #[test]
-    fn no_two_questions_share_a_way_and_each_part_of_a_path_is_a_field() {
-        let mut ways = BTreeSet::new();
-        for route in routes() {
-            assert!(ways.insert((route.method, route.path)), "{}", route.path);
-            let mut schemas = schemars::SchemaGenerator::default();
-            let _ = (route.question)(&mut schemas);
-            let all = serde_json::to_value(schemas.definitions()).unwrap();
-            for part in route.in_path() {
-                let pointer = format!("/{}/properties/{part}", route.name);
-                assert!(all.pointer(&pointer).is_some(), "{}: {part}", route.path);
-            }
-        }
-    }
-
-    #[test]
-    fn what_changes_something_needs_an_operator_except_for_what_is_ones_own() {
-        let own = ["Login", "Logout", "ChangePassword", "AddToken", "RemoveToken"];
-        for route in routes() {
-            if route.method.changes() && !own.contains(&route.name) {
-                assert!(route.role >= Some(Role::Operator), "{}", route.name);
-            }
-            assert_eq!(route.role.is_none(), route.name == "Login", "{}", route.name);
-        }
-    }
-
-    #[test]
-    fn unknown_parts_are_refused() {
-        let route = Ask::from(Overview::default()).route();
-        assert!((route.read)(serde_json::json!({"benchmark": "x"})).is_ok());
-        let unknown = (route.read)(serde_json::json!({"benchmarks": "x"}));
-        assert_eq!(unknown, Err(Refusal::invalid("benchmarks", "unknown")));
-        let wrong = (route.read)(serde_json::json!({"benchmark": 1}));
-        assert_eq!(wrong, Err(Refusal::invalid("benchmark", "wrong")));
-        let missing = (Ask::from(Login::default()).route().read)(serde_json::json!({"name": ""}));
-        assert_eq!(missing, Err(Refusal::invalid("password", "missing")));
-    }
-}
+mod tests;

@@ -20,13 +20,15 @@ use sha2::{Digest, Sha256};
 use crate::RenderError;
 use crate::image::view::ImageView;
 use crate::labels::{Labels, key};
-use view::{AreaView, CauseView, GapView, MovementView, SectionView, TodoView, View};
+use crate::profiles::ProfileView;
+use view::{AreaView, CauseView, GapView, MovementView, Prose, SectionView, TodoView, View};
 
 /// The one style of all pages.
 pub(crate) const CSS: &str = concat!(
     include_str!("../templates/tokens.css"),
     include_str!("../templates/report.css"),
-    include_str!("../templates/image.css")
+    include_str!("../templates/image.css"),
+    include_str!("../templates/profiles.css")
 );
 const JS: &str =
     concat!(include_str!("../templates/common.js"), include_str!("../templates/report.js"));
@@ -65,6 +67,8 @@ struct Page<'a> {
     todo: Vec<TodoView>,
     rest: Vec<TodoView>,
     images: Vec<ImageView>,
+    profiles: Vec<ProfileView>,
+    profile_none: Prose,
     sections: Vec<SectionView>,
     causes: Vec<CauseView>,
     unverified: u64,
@@ -101,6 +105,8 @@ pub fn write(report: &Report<String>, lang: Lang, out: &mut dyn Write) -> Result
         todo,
         rest,
         images: images(report, &labels),
+        profiles: report.profiles.iter().map(|line| ProfileView::of(line, &labels)).collect(),
+        profile_none: view::prose(labels.get(key::PROFILE_NONE)),
         sections: view.sections(),
         causes: view.causes(),
         unverified: report.summary.findings.unverified,

@@ -6,7 +6,8 @@
 use std::borrow::{Borrow, Cow};
 use std::sync::LazyLock;
 
-use haechi_core::text::{Catalog, visible};
+use haechi_core::report::profiles::PackageState;
+use haechi_core::text::{Catalog, Text, visible};
 use haechi_core::{Area, Cause, Lang, Severity, Status, SubjectKind};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -31,6 +32,11 @@ pub(crate) struct Labels {
 impl Labels {
     pub(crate) fn new(lang: Lang) -> Self {
         Self { lang }
+    }
+
+    /// A sentence that comes in both languages.
+    pub(crate) fn say<'a>(&self, text: &'a Text) -> &'a str {
+        text.get(self.lang)
     }
 
     /// The sentence of a key.
@@ -188,6 +194,29 @@ impl Labels {
             Lang::Ko => "%Y년 %-m월 %-d일 %H:%M UTC",
         };
         Cow::Owned(time.to_zoned(TimeZone::UTC).strftime(format).to_string())
+    }
+
+    /// What was seen of a package, in words.
+    pub(crate) fn package_state(&self, state: impl Borrow<PackageState>) -> &'static str {
+        self.get(match state.borrow() {
+            PackageState::Executed => key::PACKAGE_STATE_EXECUTED,
+            PackageState::Loaded => key::PACKAGE_STATE_LOADED,
+            PackageState::Present => key::PACKAGE_STATE_PRESENT,
+            PackageState::Unknown => key::PACKAGE_STATE_UNKNOWN,
+        })
+    }
+
+    /// So many seconds, in the two largest units.
+    pub(crate) fn lasting(&self, seconds: u64) -> String {
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+        let [first, second] = match (days, hours, minutes) {
+            (0, 0, 0) => return self.with(key::UNIT_SECOND, &[("n", &seconds.to_string())]),
+            (0, 0, _) => [(minutes, key::UNIT_MINUTE), (seconds % 60, key::UNIT_SECOND)],
+            (0, ..) => [(hours, key::UNIT_HOUR), (minutes, key::UNIT_MINUTE)],
+            _ => [(days, key::UNIT_DAY), (hours, key::UNIT_HOUR)],
+        };
+        let say = |(n, unit): (u64, Key)| self.with(unit, &[("n", &n.to_string())]);
+        if second.0 == 0 { say(first) } else { format!("{} {}", say(first), say(second)) }
     }
 
     /// A score, or a dash where there is none.

@@ -39,6 +39,7 @@ pub fn write(report: &Report<String>, lang: Lang, options: &Options, out: &mut d
     page.areas()?;
     page.failures()?;
     crate::image::markdown::images(&report.images, page.labels, options, page.out)?;
+    crate::profiles::markdown(&report.profiles, page.labels, options, page.out)?;
     page.unverified()?;
     page.excepted()?;
     page.defaults()

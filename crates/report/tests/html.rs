@@ -95,3 +95,31 @@ fn a_hundred_containers_fit_in_a_megabyte() {
     let size = page(&report, Lang::Ko).len();
     assert!(size < 1 << 20, "{size} bytes");
 }
+
+#[test]
+fn profiles_are_drawn_and_told_in_words() {
+    let mut report = small();
+    let en = page(&report, Lang::En);
+    assert!(en.contains("<a href=\"#profiles\">") && en.contains("<section class=\"profiles\""));
+    let says = "241 things known after 6 d 2 h. Something new came last after 2 d 23 h.";
+    assert!(en.contains(&format!("role=\"img\" aria-label=\"{says}\"")), "the drawing in words");
+    for words in [
+        "61 used · 94 needed · 329 allowed today",
+        "held and never used: CHOWN KILL",
+        "present only 118",
+        // What is not known is never a zero.
+        "40 used · 72 needed · not known allowed today",
+        "not known used · not known held today",
+        "The image was not taken apart.",
+        "<b>system calls, files, network</b>: Nothing new for 2 min",
+        "it still learns",
+    ] {
+        assert!(en.contains(words), "{words}");
+    }
+    let ko = page(&report, Lang::Ko);
+    assert!(ko.contains("안정되지 않음") && ko.contains("실행됨 6") && !ko.contains("profile."));
+    report.profiles.clear();
+    let none = page(&report, Lang::En);
+    assert!(none.contains("<code>haechi monitor --profile</code>"), "how to make one");
+    assert!(!none.contains("class=\"learned\"") && !none.contains("href=\"#profiles\""));
+}

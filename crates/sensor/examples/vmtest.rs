@@ -17,6 +17,9 @@ use haechi_core::event::Action;
 use haechi_core::profile::Kind;
 use haechi_sensor::{Cut, Deny, Options, Record, Refusal, Sensor, Tier, selftest};
 
+#[path = "vmtest/allow.rs"]
+mod allow;
+
 type Outcome = Result<(), Box<dyn Error>>;
 
 const GROUPS: &str = "/sys/fs/cgroup";
@@ -69,6 +72,7 @@ fn main() {
     lines.part("names of groups", names);
     lines.part("refusal by the kernel", |lines| refusal(lines, Tier::Lsm));
     lines.part("refusal by the file system", |lines| refusal(lines, Tier::Fanotify));
+    lines.part("what is allowed", allow::allow);
     lines.part("the network", network);
     println!("end {}", lines.0);
 }

@@ -5,21 +5,30 @@
 //! tier is used only after it was seen to refuse; and that when this process ends, nothing is refused any more. A name
 //! is the last part of the path of the program's file, whatever link or first argument it was started by; for a
 //! script the script's and its interpreter's. A copy with another name is not refused, nor what `ld.so` or an
-//! interpreter runs as an argument. It decides nothing: names and containers are given.
+//! interpreter runs as an argument. For single containers it can be the other way round: only programs at given paths are let
+//! through, and only if their file lies where it may. It decides nothing: names, paths and containers are given.
 
+mod allow;
 mod lsm;
 mod names;
+mod place;
 mod probe;
+mod rules;
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use haechi_core::allowance::{Allowance, Mode};
+use haechi_core::event::Origin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+pub(crate) use allow::Allow;
+pub use allow::Because;
 pub(crate) use lsm::reason;
 pub(crate) use names::Names;
+pub(crate) use place::Place;
 pub(crate) use probe::Probe;
 
 use crate::Ability;
@@ -53,6 +62,12 @@ pub struct Refusal {
     pub at_ns: u64,
     /// By what.
     pub tier: Tier,
+    /// Why.
+    pub because: Because,
+    /// Where the file lay, if that was asked.
+    pub origin: Origin,
+    /// Whether it was refused; else it is only told that it would be.
+    pub is_refused: bool,
 }
 
 /// What happened since the start.
@@ -109,6 +124,9 @@ pub enum DenyError {
     /// The tier needs the folder of the container's file system, and it is not known.
     #[error("the container of control group {0} has no file system that can be watched")]
     NoFolder(u64),
+    /// What a container's files really are cannot be told.
+    #[error("the files of the container of control group {0} cannot be compared: {1}")]
+    Place(u64, String),
     /// Neither tier is there.
     #[error("this kernel cannot refuse programs")]
     Unable,
@@ -199,6 +217,7 @@ impl Deny {
     /// If the kernel's table cannot be written.
     pub fn forget(&mut self, cgroup: u64) -> Result<(), DenyError> {
         self.watched.remove(&cgroup);
+        let _ = self.allow_only(cgroup, None, None)?;
         match &mut self.guard {
             Guard::Lsm(lsm) => lsm.forget(cgroup)?,
             Guard::Fence(fence) => fence.forget(cgroup),
@@ -242,6 +261,52 @@ impl Deny {
         }
         self.names = new;
         Ok(())
+    }
+
+    /// Lets only these programs start in a container that is watched, and, for [`Tier::Lsm`], lets it write only where that is
+    /// allowed; `None` takes that back. The folder is that of [`Self::watch`]. A script's path is followed over links now; it is
+    /// best called before the container's first program runs. Why writing is not limited, if it should be and is not.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be told where the container's files really are, or if the kernel's table cannot be written: then what held
+    /// before holds.
+    pub fn allow_only(
+        &mut self,
+        cgroup: u64,
+        folder: Option<&Path>,
+        allowance: Option<(&Allowance, Mode)>,
+    ) -> Result<Option<String>, DenyError> {
+        let Some((allowance, mode)) = allowance else {
+            match &mut self.guard {
+                Guard::Lsm(lsm) => lsm.allow_only(cgroup, None)?,
+                Guard::Fence(fence) => {
+                    fence.allow_only(cgroup, None);
+                    None
+                }
+                Guard::None => None,
+            };
+            return Ok(None);
+        };
+        let place = folder
+            .ok_or(DenyError::NoFolder(cgroup))
+            .and_then(|folder| Place::of(folder).map_err(|cause| DenyError::Place(cgroup, cause)));
+        match &mut self.guard {
+            // The kernel knows itself what is the image's; what it cannot know is how paths are linked.
+            Guard::Lsm(lsm) => {
+                let place = place.ok();
+                let allow = Allow::of(allowance, mode, place.as_ref());
+                lsm.allow_only(cgroup, Some((&allow, folder.map_or(0, device))))
+            }
+            Guard::Fence(fence) => {
+                let place = place?;
+                let allow = Allow::of(allowance, mode, Some(&place));
+                fence.allow_only(cgroup, Some((allow, place)));
+                let is_asked = allowance.writable.is_some();
+                Ok(is_asked.then(|| "fanotify cannot tell reading from writing".to_owned()))
+            }
+            Guard::None => Err(DenyError::Unable),
+        }
     }
 
     /// What was refused and not told yet, at most some thousand; does not wait.
@@ -300,6 +365,12 @@ impl Deny {
             Guard::None => Ok(Counts::default()),
         }
     }
+}
+
+/// The device of a folder's file system, as the kernel counts them (`MKDEV`); 0 if it cannot be told.
+fn device(folder: &Path) -> u64 {
+    let device = rustix::fs::stat(folder).map_or(0, |stat| stat.st_dev);
+    u64::from(rustix::fs::major(device)) << 20 | u64::from(rustix::fs::minor(device))
 }
 
 fn by_lsm() -> (Guard, Vec<Ability>) {

@@ -5,6 +5,7 @@
 //! programs of watched containers wait for it. Only files of the container's own overlay are seen; who starts a refused
 //! program from it is refused, from whatever group.
 
+mod allowed;
 mod answer;
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +23,8 @@ use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags}
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{FsWord, fstatfs};
 
-use crate::deny::{Counts, DenyError, Names, Probe, Refusal};
+use crate::deny::{Allow, Counts, DenyError, Names, Place as Files, Probe, Refusal};
+use allowed::Allowed;
 
 /// `OVERLAYFS_SUPER_MAGIC` (linux/magic.h).
 const OVERLAY: FsWord = 0x794c_7630;
@@ -53,6 +55,8 @@ struct Shared {
     told: OwnedFd,
     names: Mutex<Arc<Names>>,
     scope: Mutex<Arc<Scope>>,
+    /// What single groups may start, and nothing else.
+    allowed: Mutex<Arc<Allowed>>,
     turn: Mutex<answer::Turn>,
     refused: AtomicU64,
     untold: AtomicU64,
@@ -97,6 +101,7 @@ impl Fence {
             told: event()?,
             names: Mutex::default(),
             scope: Mutex::default(),
+            allowed: Mutex::default(),
             turn: Mutex::default(),
             refused: AtomicU64::new(0),
             untold: AtomicU64::new(0),
@@ -206,6 +211,12 @@ impl Fence {
     /// Exchanges all names at once.
     pub(crate) fn set(&self, names: &Names) {
         *lock(&self.shared.names) = Arc::new(names.clone());
+    }
+
+    /// Lets only these programs of a group start; `None` takes that back.
+    pub(crate) fn allow_only(&self, cgroup: u64, allow: Option<(Allow, Files)>) {
+        let mut allowed = lock(&self.shared.allowed);
+        *allowed = Arc::new(allowed.with(cgroup, allow));
     }
 
     /// What was refused since the last call.

@@ -404,7 +404,7 @@ fn failed(name: &'static str, error: &dyn std::error::Error) -> SensorError {
 /// Inode number of the host's mount namespace; 0 if it cannot be told. From the link's text, as looking at what it
 /// points to is refused where reading it is not. Where even that is (security modules), it is our own namespace; that is
 /// the host's unless we run in a container.
-fn host_mounts() -> u32 {
+pub(crate) fn host_mounts() -> u32 {
     let number = |link: &str| {
         let link = fs::read_link(link).ok()?;
         let link = link.to_str()?;

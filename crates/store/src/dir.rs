@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::error::{StoreError, of_io};
 
 /// The database in the data directory.
-const FILE: &str = "haechi.db";
+pub const FILE: &str = "haechi.db";
 /// Permission bits that let somebody else write.
 const OTHERS_WRITE: u32 = 0o022;
 /// Permission bits that concern somebody else at all.

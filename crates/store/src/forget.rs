@@ -1,4 +1,5 @@
-//! Forgetting what the monitor kept: what is old or too much goes, what a verification needs stays.
+//! Forgetting what the monitor kept: what is old or too much goes, what a verification needs stays. So do profiles of
+//! workloads that are there or were watched lately.
 //!
 //! Done in short steps, so that a monitor that keeps alerts meanwhile need not wait.
 
@@ -103,7 +104,34 @@ impl Store {
                 }
             }
         }
-        Ok(all)
+        Ok(all + self.prune_profiles(nanoseconds(forget.older_than), present.as_deref()).await?)
+    }
+
+    /// Forgets profiles of which nothing was watched since a moment and no container exists; one at a time, for each may be
+    /// large. What was made from one, and what the next build took over, stays.
+    async fn prune_profiles(&self, before: i64, present: Option<&str>) -> Result<u64, StoreError> {
+        let doing = "forgetting profiles";
+        let failed = self.failed(doing);
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM profile WHERE ?2 IS NOT NULL AND NOT EXISTS
+                 (SELECT 1 FROM profile_run AS run WHERE run.profile = profile.id
+                  AND (run.until >= ?1 OR run.container IN (SELECT value FROM json_each(?2))))",
+        )
+        .bind(before)
+        .bind(present)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        for id in &ids {
+            let mut writing = self.begin(doing).await?;
+            sqlx::query("DELETE FROM profile WHERE id = ?")
+                .bind(id)
+                .execute(&mut *writing.all)
+                .await
+                .map_err(failed)?;
+            writing.commit().await.map_err(failed)?;
+        }
+        Ok(ids.len() as u64)
     }
 
     /// Numbers of the newest alert of each rule in each container that exists, of those before a moment, as JSON.

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use haechi_core::profile::{Entry, Gap, Kind, PROFILE_SCHEMA, Profile, Run, Workload};
+use haechi_core::profile::{Entry, Gap, Kind, PROFILE_SCHEMA, Predecessor, Profile, Run, Workload};
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row};
 
 use crate::Store;
 use crate::error::StoreError;
+use crate::kin;
 use crate::page::{body, moment, nanoseconds};
 
 /// Rows written by one statement: 7 values each, and SQLite takes at most 32,766 values.
@@ -41,6 +43,8 @@ pub struct Kept {
     pub profile: ProfileId,
     /// The profile's baseline.
     pub baseline_at: Option<Timestamp>,
+    /// The build before, if it has one.
+    pub predecessor: Option<Predecessor>,
     /// Entries that were not there before, with the times that they were told with.
     pub new: Vec<Entry>,
 }
@@ -70,6 +74,8 @@ impl Store {
             .fetch_one(&mut *writing.all)
             .await
             .map_err(failed)?;
+            let predecessor =
+                kin::inherit(&mut writing.all, id, &one.run.name).await.map_err(failed)?;
             let mut run = one.run.clone();
             let count = "SELECT count(*) FROM profile_entry WHERE profile = ?";
             let is_full = !one.entries.is_empty()
@@ -126,7 +132,7 @@ impl Store {
                 new.remove(&(entry.kind.name().into(), entry.value.clone(), entry.origin.clone()))
             });
             let baseline_at = baseline.map(moment);
-            kept.push(Kept { profile: ProfileId(id), baseline_at, new: entries });
+            kept.push(Kept { profile: ProfileId(id), baseline_at, predecessor, new: entries });
         }
         writing.commit().await.map_err(failed)?;
         Ok(kept)
@@ -180,41 +186,35 @@ impl Store {
         let Some(mut profile) = self.profile_head(id.0).await? else {
             return Ok(Profile { schema: PROFILE_SCHEMA.into(), ..Profile::default() });
         };
-        let rows = sqlx::query(
-            "SELECT kind, value, first_at, container, origin, program FROM profile_entry
-             WHERE profile = ?",
-        )
-        .bind(id.0)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed)?;
-        for row in rows {
-            // A kind of a newer Haechi says nothing to this one.
-            let Some(kind) = Kind::named(row.try_get("kind").map_err(failed)?) else { continue };
-            profile.entries.push(Entry {
-                kind,
-                value: row.try_get("value").map_err(failed)?,
-                first_at: moment(row.try_get("first_at").map_err(failed)?),
-                container: row.try_get("container").map_err(failed)?,
-                origin: row.try_get("origin").map_err(failed)?,
-                program: row.try_get("program").map_err(failed)?,
-            });
+        for (table, into) in
+            [("profile_entry", &mut profile.entries), ("profile_carried", &mut profile.carried)]
+        {
+            let columns = "kind, value, first_at, container, origin, program";
+            let mut sought =
+                QueryBuilder::new(format!("SELECT {columns} FROM {table} WHERE profile = "));
+            let rows =
+                sought.push_bind(id.0).build().fetch_all(&self.pool).await.map_err(failed)?;
+            for row in &rows {
+                into.extend(entry(row).map_err(failed)?);
+            }
+            into.sort();
         }
-        profile.entries.sort();
         Ok(profile)
     }
 
     async fn profile_head(&self, id: i64) -> Result<Option<Profile>, StoreError> {
         let failed = self.failed("reading a profile");
-        let head =
-            sqlx::query("SELECT image, command, image_name, baseline_at FROM profile WHERE id = ?")
-                .bind(id)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed)?;
+        let head = sqlx::query(
+            "SELECT image, command, image_name, baseline_at, predecessor FROM profile WHERE id = ?",
+        )
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed)?;
         let Some(head) = head else { return Ok(None) };
         let command: String = head.try_get("command").map_err(failed)?;
         let baseline: Option<i64> = head.try_get("baseline_at").map_err(failed)?;
+        let predecessor: Option<String> = head.try_get("predecessor").map_err(failed)?;
         let bodies: Vec<String> = sqlx::query_scalar(
             "SELECT body FROM profile_run WHERE profile = ? ORDER BY since, container",
         )
@@ -234,6 +234,23 @@ impl Store {
             runs: runs.collect::<Result<_, _>>()?,
             entries: Vec::new(),
             baseline_at: baseline.map(moment),
+            predecessor: predecessor
+                .map(|text| serde_json::from_str(&text).map_err(damaged))
+                .transpose()?,
+            carried: Vec::new(),
         }))
     }
+}
+
+/// An entry as it was kept; a kind of a newer Haechi says nothing to this one.
+fn entry(row: &SqliteRow) -> Result<Option<Entry>, sqlx::Error> {
+    let Some(kind) = Kind::named(row.try_get("kind")?) else { return Ok(None) };
+    Ok(Some(Entry {
+        kind,
+        value: row.try_get("value")?,
+        first_at: moment(row.try_get("first_at")?),
+        container: row.try_get("container")?,
+        origin: row.try_get("origin")?,
+        program: row.try_get("program")?,
+    }))
 }

@@ -104,6 +104,7 @@ fn image_report(n: usize, taken_at: &str, flaws: Vec<Vulnerability>) -> ImageRep
         assessment: Assessment { vulnerabilities: flaws, ..Assessment::default() },
         verdict: Verdict { safety: Safety::Unsafe, reasons: vec![], more: 0 },
         containers: vec!["web-1".into()],
+        seen: Default::default(),
     }
 }
 

@@ -4,7 +4,7 @@
 mod common;
 
 use haechi_core::profile::{Entry, Gap, Kind, Run, Workload};
-use haechi_store::{Learned, ProfileId};
+use haechi_store::{Forget, Learned, ProfileId};
 use jiff::Timestamp;
 
 fn at(second: i64) -> Timestamp {
@@ -85,4 +85,33 @@ async fn names_made_by_chance_fill_no_disk_and_that_is_a_gap() {
     let profile = store.profile(ProfileId(1)).await.unwrap();
     assert_eq!(profile.entries.len(), many.len());
     assert_eq!(profile.runs[0].gaps, [Gap::Full].into());
+}
+
+#[tokio::test]
+async fn a_profile_is_forgotten_when_nothing_of_it_is_there_and_was_for_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let of = |image: &str, container: &str, until| {
+        let mut one = learned(&[entry("/bin/sh", "image", 1)]);
+        one.workload.image = image.into();
+        one.run = Run { container: container.into(), until: at(until), ..one.run };
+        one
+    };
+    let all = [of("old", "a", 10), of("lately", "b", 500), of("there", "c", 10)];
+    store.learn(&all).await.unwrap();
+    store.learn(&[of("both", "a", 10), of("both", "d", 500)]).await.unwrap();
+    let images = || async {
+        let all = store.workloads().await.unwrap().into_iter();
+        all.map(|(_, profile)| profile.workload.image).collect::<Vec<_>>()
+    };
+    let mut forget = Forget { older_than: at(100), rows: 0, present: None };
+    // As long as nobody knows which containers there are, it stays.
+    assert_eq!(store.prune_monitor(&forget).await.unwrap(), 0);
+    forget.present = Some(vec!["c".into()]);
+    assert_eq!(store.prune_monitor(&forget).await.unwrap(), 1);
+    assert_eq!(images().await, ["lately", "there", "both"]);
+    assert_eq!(store.prune_monitor(&forget).await.unwrap(), 0);
+    // It is learned anew if it comes again.
+    let kept = store.learn(&[of("old", "e", 600)]).await.unwrap();
+    assert_eq!(kept[0].new.len(), 1);
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Listener, facts};
+use super::{Behaviour, Listener, facts};
 
 facts! {
     /// A container, running or not.
@@ -58,6 +58,8 @@ facts! {
         pub lost: i64,
         /// When the monitor watched it since it was made, by time, the last 100 times; absent until the monitor watches.
         pub watches: Vec<ContainerWatch>,
+        /// What containers of its workload were seen to do; absent until the monitor watched it with `--profile`.
+        pub behaviour: Behaviour,
         /// Digest that `image_ref` has in its registry today; absent until the registry was asked.
         pub registry_digest: String,
         /// Whether it is a task of a service of the swarm that the engine is active in.

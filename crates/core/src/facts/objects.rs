@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EnvVar, facts};
+use super::{EnvVar, ImageBehaviour, facts};
 
 facts! {
     /// An image.
@@ -39,6 +39,8 @@ facts! {
         pub architecture: String,
         /// What its layers hold; absent until it was scanned.
         pub scan: ImageScan,
+        /// What its containers were seen to use; absent until it was scanned and one was watched with `--profile`.
+        pub behaviour: ImageBehaviour,
         /// Names of containers that use it, sorted.
         pub used_by: Vec<String>,
         /// The largest effective user id rights of its running containers: whether any runs a process as root inside.

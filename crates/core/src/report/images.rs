@@ -14,6 +14,7 @@ use crate::facts::{Gap, Image, ImageVulnerability};
 use crate::finding::SubjectKind;
 use crate::inventory::Part;
 use crate::report::fixes::{FixLine, fixes};
+use crate::report::profiles::PackageState;
 use crate::verdict::{ImageReport, Safety};
 use crate::vulnerability::{Assessment, Rating, Vulnerability};
 
@@ -106,6 +107,9 @@ pub struct FlawLine {
     pub epss: Option<f64>,
     /// The layer that brought the package, from 0; absent if unknown.
     pub layer: Option<u32>,
+    /// What was seen of the package in the containers of the image; absent if none of them was watched.
+    #[serde(default)]
+    pub seen: Option<PackageState>,
 }
 
 /// One layer in short.
@@ -138,7 +142,8 @@ impl ImageLine {
     /// In short, what the report about one image says.
     pub fn of_report(report: &ImageReport) -> Self {
         let (scan, assessment) = (&report.scan, &report.assessment);
-        let flaws: Vec<FlawLine> = assessment.vulnerabilities.iter().map(FlawLine::from).collect();
+        let line = |flaw| FlawLine { seen: report.seen_of(flaw), ..FlawLine::from(flaw) };
+        let flaws: Vec<FlawLine> = assessment.vulnerabilities.iter().map(line).collect();
         let mut layers: Vec<LayerLine> = scan
             .layers
             .iter()
@@ -287,6 +292,7 @@ impl From<&Vulnerability> for FlawLine {
             exploited: flaw.exploited.is_some(),
             epss: flaw.epss.map(|epss| epss.score),
             layer: flaw.layer,
+            seen: None,
         }
     }
 }
@@ -310,6 +316,7 @@ impl From<&ImageVulnerability> for FlawLine {
                 .filter(|thousandths| *thousandths >= 0)
                 .map(|thousandths| f64::from(thousandths) / 1000.0),
             layer: flaw.layer.and_then(|layer| u32::try_from(layer).ok()),
+            seen: None,
         }
     }
 }

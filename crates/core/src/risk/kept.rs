@@ -49,6 +49,30 @@ pub struct ContainerKept {
     /// Vulnerable packages of which nothing was ever used in it, though it was watched well enough.
     #[serde(default)]
     pub idle: BTreeSet<String>,
+    /// What it is given, to be compared with what it uses.
+    #[serde(default)]
+    pub given: Given,
+}
+
+/// What a container is given; `None` is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// Capabilities that it holds, without `CAP_`.
+    pub capabilities: Option<BTreeSet<String>>,
+    /// Its seccomp profile: `default`, `unconfined`, `custom` or `off`.
+    pub seccomp: Option<String>,
+    /// Whether its root file system is read-only.
+    pub read_only: Option<bool>,
+    /// Whether programs can gain no rights.
+    pub no_new_privileges: Option<bool>,
+    /// Its limit of processes; 0 is none.
+    pub pids: Option<u64>,
+    /// Its limit of memory in bytes; 0 is none.
+    pub memory: Option<u64>,
+    /// Where something is mounted in it.
+    pub mounts: Vec<String>,
+    /// Whether it has a health check.
+    pub has_health_check: bool,
 }
 
 impl ContainerKept {

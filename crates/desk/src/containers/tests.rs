@@ -122,6 +122,7 @@ fn image_report(n: usize) -> ImageReport {
         assessment: Assessment { vulnerabilities, ..Assessment::default() },
         verdict: Verdict { safety: Safety::Unsafe, reasons: vec![], more: 0 },
         containers: vec![],
+        seen: Default::default(),
     }
 }
 

@@ -103,6 +103,7 @@ fn image_report(flaws: Vec<Vulnerability>) -> ImageReport {
         assessment: Assessment { vulnerabilities: flaws, ..Assessment::default() },
         verdict: Verdict { safety: Safety::Unsafe, reasons: vec![], more: 0 },
         containers: vec![],
+        seen: Default::default(),
     }
 }
 
@@ -152,6 +153,7 @@ fn verified(findings: Vec<Finding>) -> Report {
         movement: None,
         gaps: vec![],
         images: vec![],
+        profiles: vec![],
         items,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One connection per question, each with a time limit and an answer of limited size. Facts are collected with GET
 //! alone ([`Api`]); [`HttpApi::download`] gives an image as a stream, [`super::events`] the engine's events, and
-//! [`HttpApi::act`] is for those who change something on purpose.
+//! [`HttpApi::act`] and [`HttpApi::change`] are for those who change something on purpose.
 //! The path carries no API version, so the engine answers in the newest it speaks, and the reader takes what
 //! is there. TLS trusts only the given authority, as the `docker` command does.
 
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 pub use hyper::Method;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::HOST;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -99,13 +99,38 @@ impl HttpApi {
     /// # Errors
     /// The engine does not answer, or says no.
     pub async fn act(&self, method: Method, path: &str) -> Result<(), ApiError> {
-        let (response, _driver) = tokio::time::timeout(self.timeout, self.send(method, path))
+        let (response, _driver) = tokio::time::timeout(self.timeout, self.send(method, path, None))
             .await
             .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))??;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(refusal(status.as_u16(), response, path).await),
         }
+    }
+
+    /// Changes something: a request with a body, and the answer; null if it has none.
+    ///
+    /// # Errors
+    /// The engine does not answer, or says no.
+    pub async fn change(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        let asked = async {
+            let (response, _driver) = self.send(Method::POST, path, Some(body)).await?;
+            match response.status() {
+                status if !status.is_success() => {
+                    Err(refusal(status.as_u16(), response, path).await)
+                }
+                _ if response.body().is_end_stream() => Ok(Value::Null),
+                _ => self.answer(response, path).await,
+            }
+        };
+        tokio::time::timeout(self.timeout, asked)
+            .await
+            .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))?
+    }
+
+    /// Whether the engine is reached by a socket of this machine: then its containers run on this kernel.
+    pub fn is_local(&self) -> bool {
+        matches!(self.endpoint.address, Address::Unix(_))
     }
 
     /// Time limit of one question.
@@ -120,7 +145,7 @@ impl HttpApi {
         path: &str,
         limit: Duration,
     ) -> Result<impl AsyncRead + Send + Unpin + use<>, ApiError> {
-        let (response, driver) = tokio::time::timeout(limit, self.send(method, path))
+        let (response, driver) = tokio::time::timeout(limit, self.send(method, path, None))
             .await
             .map_err(|_| ApiError::TimedOut(format!("the engine did not answer {path}")))??;
         let status = response.status();
@@ -136,7 +161,7 @@ impl HttpApi {
     }
 
     async fn get(&self, path: &str) -> Result<Value, ApiError> {
-        let (response, driver) = self.send(Method::GET, path).await?;
+        let (response, driver) = self.send(Method::GET, path, None).await?;
         let answer = self.answer(response, path).await;
         drop(driver);
         answer
@@ -146,11 +171,12 @@ impl HttpApi {
         &self,
         method: Method,
         path: &str,
+        body: Option<&Value>,
     ) -> Result<(Response<Incoming>, Driver), ApiError> {
         match &self.endpoint.address {
             Address::Unix(socket) => {
                 let stream = UnixStream::connect(socket).await.map_err(|e| self.refused(&e))?;
-                self.exchange(stream, "docker", method, path).await
+                self.exchange(stream, "docker", method, path, body).await
             }
             Address::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port))
@@ -162,7 +188,7 @@ impl HttpApi {
                     format!("{host}:{port}")
                 };
                 let Some(tls) = &self.tls else {
-                    return self.exchange(stream, &authority, method, path).await;
+                    return self.exchange(stream, &authority, method, path, body).await;
                 };
                 let name = ServerName::try_from(host.clone()).map_err(|_| {
                     ApiError::Unreachable(format!("{host} cannot be the name of a TLS server"))
@@ -173,7 +199,7 @@ impl HttpApi {
                         self.endpoint.url
                     ))
                 })?;
-                self.exchange(stream, &authority, method, path).await
+                self.exchange(stream, &authority, method, path, body).await
             }
         }
     }
@@ -205,6 +231,7 @@ impl HttpApi {
         host: &str,
         method: Method,
         path: &str,
+        body: Option<&Value>,
     ) -> Result<(Response<Incoming>, Driver), ApiError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -219,12 +246,16 @@ impl HttpApi {
             // An error here shows up in the answer as well.
             let _ = connection.await;
         }));
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, host)
-            .header("User-Agent", concat!("haechi/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::<Bytes>::new())
+            .header("User-Agent", concat!("haechi/", env!("CARGO_PKG_VERSION")));
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::new(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default()))
             .map_err(|e| ApiError::Malformed(format!("cannot ask for {path}: {e}")))?;
         let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
         Ok((response, driver))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ImageReading, ListFormat};
+use super::{ImageReading, ListFormat, ProfileApply, ProfileEnforce, ProfileTry};
 
 /// What `haechi profile` does.
 #[derive(Debug, Subcommand)]
@@ -19,12 +19,23 @@ pub enum Profile {
     Show(ProfileShow),
     /// Which packages of its image run: executed, loaded, present only, or not known
     Packages(ProfilePackages),
+    /// Which vulnerabilities of its image are in what runs (OpenVEX)
+    Vex(ProfileVex),
     /// A seccomp profile with the system calls that it needs (OCI JSON)
     Seccomp(ProfileFile),
     /// Options that give it no more than it needs, with the difference to today
     Run(ProfileRun),
     /// An AppArmor profile with the files, capabilities and networks that it needs
     Apparmor(ProfileFile),
+    /// What its least privilege would refuse, tried out beside what runs, or in its place with a record
+    Try(ProfileTry),
+    /// Make the container again with its least privilege, and put the old one back if it does not live
+    Apply(ProfileApply),
+    /// Put back the container that was there before `apply`
+    Rollback {
+        /// Name or id of the container
+        target: String,
+    },
     /// What is new since it was settled
     News {
         /// Name or id of a container, or an image
@@ -38,6 +49,8 @@ pub enum Profile {
         /// Name or id of a container, or an image
         target: String,
     },
+    /// Let it start and write no more than it is known to, or show what of that is in force
+    Enforce(ProfileEnforce),
     /// What was learned, for another host
     Export {
         /// Name or id of a container, or an image
@@ -88,6 +101,17 @@ pub struct ProfilePackages {
     /// Format
     #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
     pub format: ListFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct ProfileVex {
+    #[command(flatten)]
+    pub source: ProfileSource,
+    #[command(flatten)]
+    pub reading: ImageReading,
+    /// Write to a file instead of stdout
+    #[arg(short, long, env = "HAECHI_OUTPUT", value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,8 @@ pub async fn run(args: &Collect, setting: &Setting) -> anyhow::Result<u8> {
     let store = super::store(setting).await;
     let mut snapshot = facts(setting, &policy, Duration::from_secs(args.timeout), &store).await;
     if !args.no_images {
-        images(&mut snapshot, &policy, &args.reading, args.offline, setting).await;
+        let read = images(&mut snapshot, &policy, &args.reading, args.offline, setting).await;
+        super::watched::packages(&mut snapshot, &read, &store, &policy).await;
     }
     match &args.output {
         None => output::stdout(|out| {

@@ -70,7 +70,7 @@ pub async fn run(command: &Except, setting: &Setting) -> anyhow::Result<u8> {
 }
 
 /// Does something on record.
-async fn deed<T>(
+pub(super) async fn deed<T>(
     store: &Store,
     setting: &Setting,
     action: &str,

@@ -54,7 +54,11 @@ async fn scan(args: &ImageScan, setting: &Setting) -> anyhow::Result<u8> {
     examiner.statements = statements(&args.vex)?;
     examiner.declared = counts_lock_files(&args.source, &args.reading);
     let scan = opened(&args.source, &args.reading, Depth::Everything, setting).await?;
-    let report = examiner.judge(scan, Vec::new())?;
+    let mut report = examiner.judge(scan, Vec::new())?;
+    match super::profiled::seen(&report.scan, setting).await {
+        Ok(seen) => report.seen = seen,
+        Err(why) => tracing::warn!("what runs of it is not known: {why:#}"),
+    }
     for (path, format) in &files {
         output::file(path, |out| render(&report, *format, setting, false, out))?;
         setting.note("written", &[("path", &path.display().to_string())]);

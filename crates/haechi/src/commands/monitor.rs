@@ -58,6 +58,10 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     }
     let _lock = if args.respond { Some(lock()?) } else { None };
     let store = if args.no_store { None } else { Some(super::store(setting).await?) };
+    let (over, is_over) = tokio::sync::watch::channel(false);
+    let exchanging = store.clone().map(|store| {
+        tokio::spawn(super::profile::pending::serve(store, Arc::clone(setting), is_over))
+    });
     let (renew, renewed) = mpsc::channel(1);
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let rules = loaded.rules;
@@ -120,6 +124,10 @@ pub async fn run(args: &Args, setting: &Setting) -> anyhow::Result<u8> {
     };
     let summary = watch(setup, ready, end).await;
     renewing.abort();
+    let _ = over.send(true);
+    if let Some(exchanging) = exchanging {
+        let _ = exchanging.await;
+    }
     let summary = summary?;
     let (alerts, lost) = (summary.alerts.to_string(), summary.lost.to_string());
     let values = [("alerts", &*alerts), ("lost", &*lost)];

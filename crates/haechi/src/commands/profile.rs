@@ -1,12 +1,20 @@
 //! `haechi profile`: what workloads were seen to do, and what follows from it.
 //!
-//! Nothing is changed in an engine: what follows are files and options for people to use. What is not known well enough is
-//! refused unless asked for, and then says so at its top.
+//! Nothing is changed in an engine but by `try`, `apply` and `rollback`: else what follows are files and options for people to
+//! use. What is not known well enough is refused unless asked for, and then says so at its top.
 
-mod find;
+mod amid;
+mod apply;
+mod beyond;
+mod enforce;
+pub(super) mod find;
 mod news;
 mod packages;
+pub mod pending;
 mod show;
+mod subject;
+mod tried;
+mod vex;
 
 use std::io::Write;
 use std::path::Path;
@@ -39,16 +47,23 @@ pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u
         args::Profile::List { format } => list(*format, setting).await,
         args::Profile::Show(args) => {
             let known = Known::of(&args.source, setting).await?;
+            let amid = amid::alerts(&known, setting).await?;
+            let mut lines = amid::lines(&known, setting).await?;
+            lines.extend(enforce::line(known.id, setting).await?);
             output::stdout(|out| match args.format {
-                ListFormat::Json => json(&show::data(&known), out),
-                ListFormat::Table => show::table(&known, args.all, setting, out),
+                ListFormat::Json => json(&show::data(&known, &amid), out),
+                ListFormat::Table => show::table(&known, &lines, args.all, setting, out),
             })?;
             Ok(exit::CLEAN)
         }
         args::Profile::Packages(args) => packages::run(args, setting).await,
+        args::Profile::Vex(args) => vex::run(args, setting).await,
         args::Profile::Seccomp(args) => seccomp(args, setting).await,
         args::Profile::Run(args) => fragment(args, setting).await,
         args::Profile::Apparmor(args) => apparmor(args, setting).await,
+        args::Profile::Try(args) => tried::run(args, setting).await,
+        args::Profile::Apply(args) => apply::run(args, setting).await,
+        args::Profile::Rollback { target } => apply::rollback(target, setting).await,
         args::Profile::Export { target, output } => {
             let (_, profile) = find::stored(target, setting).await?;
             write(output.as_deref(), setting, |out| json(&profile, out))
@@ -56,6 +71,7 @@ pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u
         args::Profile::Import { file } => import(file, setting).await,
         args::Profile::News { target, format } => news::list(target, *format, setting).await,
         args::Profile::Learn { target } => news::learn(target, setting).await,
+        args::Profile::Enforce(args) => enforce::run(args, setting).await,
     }
 }
 
@@ -80,6 +96,16 @@ impl Known {
             }
         };
         let today = find::today(&profile, source.snapshot.as_deref(), setting).await?;
+        Self::with(id, profile, today, setting)
+    }
+
+    /// What follows from a profile for a container that is given this today.
+    fn with(
+        id: Option<ProfileId>,
+        profile: Profile,
+        today: Today,
+        setting: &Setting,
+    ) -> anyhow::Result<Self> {
         let rule = find::rule(&today, setting)?;
         let coverage = Coverage::of(&profile, &rule);
         let least = Least::of(&profile, &coverage, &today);
@@ -157,13 +183,15 @@ async fn list(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
         let coverage = Coverage::of(&profile, &rule);
         rows.push(show::Row::of(id, &profile, &coverage));
     }
+    let in_force = enforce::all(setting).await?;
     if rows.is_empty() && format == ListFormat::Table {
         note(setting, "list-none", &[]);
     }
     output::stdout(|out| match format {
         ListFormat::Json => json(&rows, out),
         ListFormat::Table => {
-            rows.iter().try_for_each(|row| Ok(writeln!(out, "{}", row.line(setting.lang))?))
+            rows.iter().try_for_each(|row| writeln!(out, "{}", row.line(setting.lang)))?;
+            in_force.iter().try_for_each(|line| Ok(writeln!(out, "{line}")?))
         }
     })?;
     Ok(exit::CLEAN)
@@ -172,6 +200,7 @@ async fn list(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
 async fn seccomp(args: &ProfileFile, setting: &Setting) -> anyhow::Result<u8> {
     let known = Known::of(&args.source, setting).await?;
     notes(setting, &known.warn(&[Part::Calls], args.unsettled, setting)?);
+    notes(setting, &amid::lines(&known, setting).await?);
     let made = &known.least.calls;
     let count = |number: usize| number.to_string();
     let today = known.today.calls();
@@ -189,14 +218,19 @@ async fn seccomp(args: &ProfileFile, setting: &Setting) -> anyhow::Result<u8> {
     write(args.output.as_deref(), setting, |out| json(&made.filter, out))
 }
 
-async fn fragment(args: &args::ProfileRun, setting: &Setting) -> anyhow::Result<u8> {
-    let known = Known::of(&args.file.source, setting).await?;
-    let least = &known.least;
-    // What is not known at all is left as it is: that takes nothing away.
+/// Parts that have to be known. What is not known at all is left as it is: that takes nothing away.
+fn needed(least: &Least) -> Vec<Part> {
     let mut parts = vec![Part::Calls];
     parts.extend(least.capabilities.used.is_some().then_some(Part::Capabilities));
     parts.extend(least.writable.is_some().then_some(Part::Files));
-    let mut remarks = known.warn(&parts, args.file.unsettled, setting)?;
+    parts
+}
+
+async fn fragment(args: &args::ProfileRun, setting: &Setting) -> anyhow::Result<u8> {
+    let known = Known::of(&args.file.source, setting).await?;
+    let least = &known.least;
+    let mut remarks = known.warn(&needed(least), args.file.unsettled, setting)?;
+    remarks.extend(amid::lines(&known, setting).await?);
     let lang = setting.lang;
     remarks.extend(
         least
@@ -225,6 +259,7 @@ async fn apparmor(args: &ProfileFile, setting: &Setting) -> anyhow::Result<u8> {
     let known = Known::of(&args.source, setting).await?;
     let parts = [Part::Calls, Part::Capabilities, Part::Programs, Part::Files];
     let mut remarks = known.warn(&parts, args.unsettled, setting)?;
+    remarks.extend(amid::lines(&known, setting).await?);
     let made = haechi_profile::apparmor::make(&known.profile, &known.least, &known.names.service);
     remarks.extend(
         made.left_out

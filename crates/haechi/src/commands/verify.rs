@@ -15,6 +15,7 @@ use haechi_store::{Store, StoreError, VerificationId};
 
 use super::collect;
 use super::inventory::{self, Verified};
+use super::{profiled, watched};
 use crate::args::{FailOn, FormatArg, Verify};
 use crate::failure::Failure;
 use crate::setting::{Setting, is_broken_pipe};
@@ -56,6 +57,7 @@ pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
             if !args.no_images {
                 let (reading, offline) = (&args.reading, args.offline);
                 reports = collect::images(&mut snapshot, &policy, reading, offline, setting).await;
+                watched::packages(&mut snapshot, &reports, &store, &policy).await;
             }
             snapshot
         }
@@ -66,6 +68,12 @@ pub async fn run(args: &Verify, setting: &Setting) -> anyhow::Result<u8> {
     if live {
         match &store {
             Ok(store) => {
+                let hours = policy.policy.monitor.observed_hours_min;
+                if let Err(why) =
+                    profiled::complete(&mut report, &snapshot, &reports, store, hours).await
+                {
+                    tracing::warn!("profiles are not in the report: {why}");
+                }
                 keep(&mut report, &snapshot, &reports, &policy.policy, store, setting).await;
             }
             Err(_) if args.no_store => {}

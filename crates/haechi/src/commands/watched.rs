@@ -14,6 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::setting::Setting;
 
+mod behaviour;
+
+pub use behaviour::packages;
+
 /// Rules of one container that are told: those that are evidence come first, and there are not so many of them.
 const RULES_MAX: u32 = 200;
 /// Rows of activity that are read at once, and of one container in all: a call every second for half a day.
@@ -35,6 +39,9 @@ pub async fn complete(
     match from_store(containers, store, SignedDuration::from_hours(hours), now).await {
         Ok(gaps) => snapshot.gaps.extend(gaps),
         Err(why) => snapshot.gaps.extend(unread(&why.to_string())),
+    }
+    if let Err(why) = behaviour::fill(containers, store, hours).await {
+        snapshot.gaps.push(gap("behaviour", "", &why.to_string()));
     }
     snapshot.gaps.sort();
 }

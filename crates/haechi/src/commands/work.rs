@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::setting::Setting;
 
 use super::inventory::{self, Verified};
-use super::{collect, verify};
+use super::{collect, verify, watched};
 
 pub async fn run(work: &Work, setting: &Setting) -> anyhow::Result<u8> {
     // With the desk that asked for it, work ends: what is kept is kept whole or not at all.
@@ -28,6 +28,7 @@ pub async fn run(work: &Work, setting: &Setting) -> anyhow::Result<u8> {
             let timeout = Duration::from_secs(*timeout);
             let mut snapshot = collect::facts(setting, &policy, timeout, &store).await;
             let images = collect::images(&mut snapshot, &policy, reading, *offline, setting).await;
+            watched::packages(&mut snapshot, &images, &store, &policy).await;
             let store = store?;
             let (mut first, mut reports) = (None, Vec::new());
             for id in benchmark {

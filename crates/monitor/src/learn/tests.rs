@@ -141,3 +141,67 @@ fn a_container_that_nobody_names_is_given_up_and_one_without_an_image_is_no_work
     assert_eq!(learner.beat(vec![gone.clone()], at(2510)), (vec![], vec![]));
     assert_eq!(learner.beat(vec![gone], at(2520)), (vec![], vec![7]));
 }
+
+#[test]
+fn one_that_is_started_again_at_once_keeps_its_name_and_its_phases() {
+    let mut learner = learner();
+    learner.hint(named());
+    learner.beat(vec![used(&[])], at(2503));
+    // Between two looks it ended, came again, was named again, and something was run in it.
+    learner.hint(named());
+    let exec = Exec { at: at(2506), command: "ls".into() };
+    learner.hint(Hint::Exec(ID.into(), exec.clone()));
+    let gone = Used { gone: Some(nanoseconds(1504)), ..used(&[]) };
+    let again = Used { group: 9, container: 9, since: Some(nanoseconds(1505)), ..used(&["read"]) };
+    let (learned, _) = learner.beat(vec![gone, again.clone()], at(2508));
+    let [ended, begun] = learned.as_slice() else { panic!("{learned:?}") };
+    assert_eq!((ended.run.since, begun.run.since), (at(2500), at(2505)));
+    assert!(ended.run.phases.contains(&Phase::Stop) && !ended.run.phases.contains(&Phase::Exec));
+    assert!(begun.run.phases.contains(&Phase::Exec));
+    assert_eq!(learner.lesson(begun.clone()).execs, [exec]);
+    let (learned, _) =
+        learner.beat(vec![Used { calls: ["write".into()].into(), ..again }], at(2513));
+    assert_eq!(values(&learned), [(Kind::Call, "write")]);
+}
+
+#[test]
+fn code_that_is_told_again_is_another_unless_groups_of_the_container_tell_it() {
+    let again = |groups: &[u64]| {
+        let mut learner = learner();
+        learner.hint(named());
+        for (kind, value, origin) in [
+            (Kind::Executed, "/tmp/x", Origin::Changed),
+            (Kind::Executed, "/bin/sh", Origin::Image),
+            (Kind::Read, "/app/a.py", Origin::Mounted),
+            (Kind::Read, "/app/data", Origin::Changed),
+        ] {
+            let first = First { origin, ..first(kind, value) };
+            learner.first(first.clone());
+            learner.first(first.clone());
+            // The interpreter of two scripts is one program.
+            let script = First { script: "/a".into(), value: "/opt/sh".into(), ..first };
+            learner.first(script);
+        }
+        let inner = |group: &u64| Used { group: *group, id: None, ..used(&[]) };
+        let all = [vec![used(&[])], groups.iter().map(inner).collect()].concat();
+        let (learned, _) = learner.beat(all, at(2502));
+        let entries = learned.into_iter().flat_map(|one| one.entries);
+        let again = entries.filter(|entry| entry.origin == "replaced");
+        again.map(|entry| entry.value).collect::<Vec<_>>()
+    };
+    assert_eq!(again(&[]), ["/tmp/x", "/app/a.py"]);
+    assert!(again(&[8]).is_empty());
+}
+
+#[test]
+fn paths_of_processes_have_no_numbers() {
+    for (path, expected) in [
+        ("/proc/201/oom_score_adj", "/proc/self/oom_score_adj"),
+        ("/proc/7/task/8/comm", "/proc/self/task/self/comm"),
+        ("/proc/sys/vm/1", "/proc/sys/vm/1"),
+        ("/proc/", "/proc/"),
+        ("/data/proc/1/x", "/data/proc/1/x"),
+    ] {
+        assert_eq!(without_numbers(path.into()), expected);
+    }
+}

@@ -6,6 +6,7 @@
 
 mod act;
 mod deny;
+mod enforce;
 mod engine;
 mod forget;
 mod profiles;
@@ -41,6 +42,7 @@ use crate::source::Source;
 use crate::throttle::Throttle;
 use crate::{Clock, Monitor, Watched, hands, running};
 use act::Actor;
+use enforce::Enforcer;
 use profiles::{Keeper, Quiet};
 use watcher::Watcher;
 
@@ -182,6 +184,7 @@ pub async fn watch(
     let hands = Hands::new(hands::groups());
     let responder = Responder::new(policy, respond, own);
     let denied: Vec<String> = responder.denied_names().into_iter().collect();
+    let refuses = responder.refuses();
     let (tell, mut told) = queue::channel(WAITING);
     let (orders, ordered) = mpsc::channel();
     let (looks, looked) = mpsc::sync_channel(LOOKS);
@@ -218,6 +221,7 @@ pub async fn watch(
         tokio::spawn(engine::listen(engine, last, tell_engine)),
     ];
     let (keep, kept) = queue::channel(writer::WAITING);
+    let store_of_rules = store.clone();
     let keeping = store.clone().map(|store| {
         let keeper = Keeper::new(store, quiet.clone(), clock(), Arc::clone(&counts));
         tokio::spawn(keeper.keep(lessons, keep.clone()))
@@ -233,6 +237,12 @@ pub async fn watch(
         lost: 0,
     };
     let writing = tokio::spawn(writer.write(kept));
+    let (notes, noted) = queue::channel(enforce::WAITING);
+    let (tell_rules, mut ruled) = queue::channel(1);
+    let enforcing = store_of_rules.map(|store| {
+        let enforcer = Enforcer::new(store, clock(), Arc::clone(&counts));
+        tokio::spawn(enforcer.run(tell_rules, noted, keep.clone()))
+    });
     let (results, mut resulted) = queue::unbounded_channel();
     let (resumed, mut let_run) = queue::unbounded_channel();
     let mut watcher = Watcher {
@@ -243,7 +253,7 @@ pub async fn watch(
         keep,
         results,
         resumed,
-        deny: deny::Guard::new(&denied),
+        deny: deny::Guard::new(&denied, refuses),
         known: BTreeMap::new(),
         number: recovered.next,
         open: recovered.actions,
@@ -258,6 +268,7 @@ pub async fn watch(
         forgetter,
         hints: hints.clone(),
         quiet,
+        notes,
     };
     ready(&abilities, watcher.deny.tier());
     let mut beat = tokio::time::interval(BEAT);
@@ -273,7 +284,8 @@ pub async fn watch(
             Some(what) = engine_told.recv() => watcher.engine(what),
             Some((number, action)) = resulted.recv() => watcher.result(number, action),
             Some((id, done)) = let_run.recv() => watcher.resumed(&id, done),
-            Some((rules, policy)) = renewed.recv() => watcher.renew(rules, policy),
+            Some((rules, policy)) = renewed.recv() => watcher.renew(rules, policy, respond),
+            Some(ruled) = ruled.recv() => watcher.use_rules(ruled),
             refusals = watcher.deny.next() => watcher.refused(refusals),
             _ = beat.tick() => watcher.beat(),
         }
@@ -297,6 +309,9 @@ pub async fn watch(
     watcher.finish(&mut resulted).await;
     let (unkept, unshown) = (watcher.unkept, watcher.unshown);
     drop(watcher);
+    if let Some(enforcing) = enforcing {
+        let _ = enforcing.await;
+    }
     let _ = hints.send(Hint::End);
     if let Some(learning) = learning {
         let ended = tokio::task::spawn_blocking(move || learning.join()).await;

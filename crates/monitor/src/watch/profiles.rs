@@ -10,11 +10,12 @@ use std::time::Instant;
 
 use haechi_core::Lang;
 use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer};
-use haechi_core::event::{Action as Did, Call, Event, Exec, Origin, Process};
+use haechi_core::event::{Action as Did, Call, Event, Origin, Process};
 use haechi_core::policy::MonitorPolicy;
 use haechi_core::profile::{Entry, Kind, Profile, Run};
 use haechi_profile::coverage::{Coverage, Rule};
-use haechi_profile::news;
+use haechi_profile::news::{self, New};
+use haechi_profile::texts;
 use haechi_store::{Learned, ProfileId, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc as queue;
@@ -22,7 +23,7 @@ use tokio::sync::mpsc as queue;
 use super::writer::Keep;
 use crate::Clock;
 use crate::judge::Counts;
-use crate::learn::Lesson;
+use crate::learn::{Exec, Lesson};
 use crate::redact::redacted;
 use crate::throttle::Throttle;
 
@@ -30,6 +31,8 @@ use crate::throttle::Throttle;
 const RULE: &str = "Something new in a settled profile";
 /// How often it is looked whether a profile is settled. It is told once a minute that a container goes on: that is never missed.
 const LOOK: SignedDuration = SignedDuration::from_secs(50);
+/// What comes so long after a command that was run through the engine is told with it: sets are read every few seconds.
+const AFTER_EXEC: SignedDuration = SignedDuration::from_secs(10);
 
 /// Seconds without anything new that are asked for: the policy may change.
 #[derive(Debug, Clone, Default)]
@@ -93,16 +96,24 @@ impl Keeper {
             }
         };
         let lessons = std::mem::take(&mut self.waiting);
-        let (mut alerts, mut new) = (Vec::new(), BTreeMap::<ProfileId, Vec<Entry>>::new());
+        let (mut alerts, mut new) =
+            (Vec::new(), BTreeMap::<ProfileId, (Vec<Entry>, Vec<Exec>)>::new());
         for (lesson, kept) in lessons.into_iter().zip(kept) {
-            if kept.baseline_at.is_some() {
-                new.entry(kept.profile).or_default().extend(kept.new);
-            } else if let Err(error) = self.settle(&lesson, kept.profile, now).await {
+            let is_settled = kept.baseline_at.is_some();
+            if is_settled || kept.predecessor.is_some() {
+                // Of a new build of a known workload, what that does not explain.
+                let told =
+                    kept.new.into_iter().filter(|one| is_settled || news::is_unexplained(one));
+                let (entries, execs) = new.entry(kept.profile).or_default();
+                entries.extend(told);
+                execs.extend(lesson.execs.iter().cloned());
+            }
+            if !is_settled && let Err(error) = self.settle(&lesson, kept.profile, now).await {
                 tracing::error!("a profile could not be looked at: {error}");
             }
         }
-        for (id, new) in new {
-            match self.news(id, &new).await {
+        for (id, (new, execs)) in new {
+            match self.news(id, &new, &execs).await {
                 Ok(found) => alerts.extend(found),
                 Err(error) => tracing::error!(
                     "what is new in a profile could not be told (haechi profile news {}): {error}",
@@ -135,17 +146,32 @@ impl Keeper {
         Ok(())
     }
 
-    /// What of these is new against a settled profile, which has them already.
-    async fn news(&mut self, id: ProfileId, new: &[Entry]) -> Result<Vec<Alert>, StoreError> {
-        if !new.iter().any(|entry| news::priority(entry).is_some()) {
+    /// What of these is new against a profile, which has them already.
+    async fn news(
+        &mut self,
+        id: ProfileId,
+        new: &[Entry],
+        execs: &[Exec],
+    ) -> Result<Vec<Alert>, StoreError> {
+        if new.is_empty() {
             return Ok(Vec::new());
         }
         let profile = self.store.profile(id).await?;
-        let before: Vec<&Entry> = before(&profile, new);
-        let quiet_since = before.iter().map(|entry| entry.first_at).max();
+        let key = |entry: &Entry| (entry.kind, entry.value.clone(), entry.origin.clone());
+        let keys: HashSet<_> = new.iter().map(key).collect();
+        let is_before = |entry: &&Entry| !keys.contains(&key(entry));
+        let before = profile.entries.iter().filter(is_before);
+        let quiet_since = before.clone().map(|entry| entry.first_at).max();
+        let found = match profile.baseline_at {
+            Some(_) => news::found(profile.known(), profile.later()),
+            None => news::found(before.chain(&profile.carried), new),
+        };
         let mut alerts = Vec::new();
-        for entry in news::news(before, new) {
-            let Some(alert) = alert(entry, &profile, quiet_since, self.clock) else { continue };
+        for one in found.iter().filter(|one| !is_before(&one.entry)) {
+            let entry = one.entry;
+            let Some(alert) = alert(one, &profile, quiet_since, execs, self.clock) else {
+                continue;
+            };
             self.counts.alerts.fetch_add(1, Ordering::Relaxed);
             // What may be made up at will, as names of files, must not drown a program that was never there.
             let key = format!("{RULE} ({})", entry.kind.name());
@@ -160,32 +186,41 @@ impl Keeper {
     }
 }
 
-/// What was in a profile before these came.
-fn before<'p>(profile: &'p Profile, new: &[Entry]) -> Vec<&'p Entry> {
-    let key = |entry: &Entry| (entry.kind, entry.value.clone(), entry.origin.clone());
-    let new: HashSet<_> = new.iter().map(key).collect();
-    profile.entries.iter().filter(|entry| !new.contains(&key(entry))).collect()
-}
-
 /// A novelty as an alert, if it is urgent enough for one.
 fn alert(
-    entry: &Entry,
+    new: &New<'_>,
     profile: &Profile,
     quiet_since: Option<Timestamp>,
+    execs: &[Exec],
     clock: Clock,
 ) -> Option<Alert> {
-    let priority = news::priority(entry)?;
+    let (priority, entry) = (new.priority()?, new.entry);
     let of_it = |run: &&Run| run.container == entry.container;
     let run = profile.runs.iter().rev().find(of_it);
     let name = run.map(|run| run.name.clone()).unwrap_or_default();
-    let said = news::say(entry, quiet_since, Lang::En);
+    // What is learned of a new build is no quiet time.
+    let update = profile.predecessor.as_ref().filter(|_| profile.baseline_at.is_none());
+    let mut said = new.say(quiet_since.filter(|_| update.is_none()), Lang::En);
+    if let Some(before) = update {
+        let image = if before.image_name.is_empty() { &before.image } else { &before.image_name };
+        said = format!("{said}; {}", texts::say(Lang::En, "news-updated", &[("image", image)]));
+    }
+    // That it came then does not say that it came from there.
+    let since_exec = |exec: &&Exec| {
+        let passed = entry.first_at.duration_since(exec.at);
+        !passed.is_negative() && passed <= AFTER_EXEC
+    };
+    if let Some(exec) = execs.iter().rev().find(since_exec) {
+        let command = [("command", exec.command.as_str())];
+        said = format!("{said}; {}", texts::say(Lang::En, "news-exec", &command));
+    }
     let since_start = entry.first_at.duration_since(clock.started).as_nanos();
     // Only what is known: neither the process nor its call is kept with a profile.
     let action = match entry.kind {
-        Kind::Executed => Did::Exec(Box::new(Exec {
+        Kind::Executed => Did::Exec(Box::new(haechi_core::event::Exec {
             path: entry.value.clone(),
             origin: origin(&entry.origin),
-            ..Exec::default()
+            ..haechi_core::event::Exec::default()
         })),
         _ => Did::Call(Call { text: entry.value.clone(), ..Call::default() }),
     };
@@ -224,7 +259,7 @@ fn alert(
 fn origin(name: &str) -> Origin {
     match name {
         "image" => Origin::Image,
-        "changed" => Origin::Changed,
+        "changed" | "replaced" => Origin::Changed,
         "mounted" => Origin::Mounted,
         "memory" => Origin::Memory,
         _ => Origin::Unknown,

@@ -11,18 +11,19 @@ use haechi_core::policy::MonitorPolicy;
 use haechi_core::profile::Phase;
 use haechi_core::response::{Action, Outcome, Response};
 use haechi_rules::Rules;
-use haechi_sensor::Losses;
+use haechi_sensor::{Because, Losses};
 use jiff::Timestamp;
 use tokio::sync::mpsc as queue;
 
 use super::act::Actor;
+use super::enforce::{Note, Ruled};
 use super::engine::Told as Engine;
 use super::forget::Forgetter;
 use super::profiles::Quiet;
 use super::writer::Keep;
 use super::{PATIENCE, clock, deny};
 use crate::judge::{Begun, Counts, Order, Told};
-use crate::learn::Hint;
+use crate::learn::{Exec, Hint};
 use crate::looks::Look;
 
 /// A container that is watched.
@@ -71,6 +72,8 @@ pub(super) struct Watcher {
     pub hints: mpsc::Sender<Hint>,
     /// To whoever says when profiles are settled.
     pub quiet: Quiet,
+    /// To whoever keeps what profiles do not have.
+    pub notes: queue::Sender<Note>,
 }
 
 impl Watcher {
@@ -81,6 +84,7 @@ impl Watcher {
                 if respond {
                     self.recover(&path, before);
                 }
+                self.deny.came(cgroup, &container);
                 let _ = self.names.send(container.clone());
                 let _ = self.hints.send(Hint::Group(cgroup, path.clone()));
                 let known = Known {
@@ -174,12 +178,18 @@ impl Watcher {
     pub fn engine(&mut self, what: Engine) {
         match what {
             Engine::Container(container) => {
+                let mut is_there = false;
                 for (cgroup, known) in &mut self.known {
                     if known.id == container.id {
+                        is_there = true;
                         known.name.clone_from(&container.name);
                         let pids = || self.actor.hands.processes(&known.path);
-                        self.deny.watch(*cgroup, &container.merged, pids);
+                        self.deny.watch(*cgroup, &container, pids);
                     }
+                }
+                if !is_there {
+                    self.deny.made(&container);
+                    return;
                 }
                 let _ = self.hints.send(Hint::Container(container.clone()));
                 let _ = self.orders.send(Order::Learn(container));
@@ -206,8 +216,15 @@ impl Watcher {
         if activity.action == "rename" {
             let _ = self.names.send(activity.id.clone());
         }
+        // What it starts first is over by the time at which the engine is asked what it is.
+        if activity.kind == "container" && activity.action == "create" && self.deny.has_rules() {
+            let _ = self.names.send(activity.id.clone());
+        }
         if activity.action == "exec_start" {
-            let _ = self.hints.send(Hint::Phase(activity.id.clone(), Phase::Exec));
+            let command =
+                activity.exec.as_ref().map(|exec| exec.command.clone()).unwrap_or_default();
+            let _ =
+                self.hints.send(Hint::Exec(activity.id.clone(), Exec { at: activity.at, command }));
         }
         if activity.kind == "container" && activity.action == "unpause" {
             self.unpaused.insert(activity.id.clone(), activity.at);
@@ -241,8 +258,10 @@ impl Watcher {
         self.actor.rejoin(container);
     }
 
-    pub fn renew(&mut self, rules: Rules, policy: MonitorPolicy) {
-        self.deny.use_names(&policy.denied_programs);
+    pub fn renew(&mut self, rules: Rules, policy: MonitorPolicy, respond: bool) {
+        let refuses = respond && !policy.dry_run;
+        self.deny.refuse(refuses);
+        self.deny.use_names(if refuses { &policy.denied_programs } else { &[] });
         if let Some(forgetter) = &mut self.forgetter {
             forgetter.use_policy(&policy);
         }
@@ -251,11 +270,34 @@ impl Watcher {
         let _ = self.orders.send(Order::Use(Box::new(rules), Box::new(policy)));
     }
 
+    /// Other rules for what containers may do.
+    pub fn use_rules(&mut self, ruled: Vec<Ruled>) {
+        self.deny.use_rules(ruled);
+        self.tell_guarded();
+    }
+
+    /// Has it kept what is really enforced.
+    fn tell_guarded(&self) {
+        let guarded = self.deny.guarded(Timestamp::now());
+        if !guarded.is_empty() {
+            // A queue that is full has one that is hardly older.
+            let _ = self.notes.try_send(Note::Guarded(guarded));
+        }
+    }
+
     pub fn refused(&mut self, refusals: Vec<haechi_sensor::Refusal>) {
         for refusal in refusals {
             let known = self.known.get(&refusal.cgroup);
             let (id, name) =
                 known.map(|known| (known.id.clone(), known.name.clone())).unwrap_or_default();
+            if refusal.because != Because::Name {
+                if let Some(profile) = self.deny.rule_of(refusal.cgroup)
+                    && self.notes.try_send(Note::Refused { profile, id, name, refusal }).is_err()
+                {
+                    self.unkept += 1;
+                }
+                continue;
+            }
             let (alert, action) = deny::alert(&refusal, id, name, clock());
             self.counts.alerts.fetch_add(1, Ordering::Relaxed);
             self.number += 1;
@@ -268,6 +310,7 @@ impl Watcher {
     /// Asks how long containers were watched, and takes back what is due.
     pub fn beat(&mut self) {
         let _ = self.orders.send(Order::Losses);
+        self.tell_guarded();
         if let Some(forgetter) = &mut self.forgetter {
             forgetter.beat(&self.actor, || self.known.values().map(|one| one.id.clone()).collect());
         }
@@ -395,7 +438,7 @@ mod tests {
             keep,
             results,
             resumed,
-            deny: deny::Guard::new(&[]),
+            deny: deny::Guard::new(&[], false),
             known: BTreeMap::new(),
             open: HashMap::new(),
             resuming: HashSet::new(),
@@ -410,6 +453,7 @@ mod tests {
             forgetter: None,
             hints: mpsc::channel().0,
             quiet: Quiet::default(),
+            notes: queue::channel(1).0,
         };
         (watcher, let_run, kept)
     }

@@ -1,7 +1,7 @@
 //! When a profile is settled, and that more of the same never takes that away.
 
 use haechi_core::Lang;
-use haechi_core::profile::{Entry, Gap, Kind, Phase, Profile, Run};
+use haechi_core::profile::{Entry, Gap, Kind, Kinship, Phase, Predecessor, Profile, Run};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn rule() -> Rule {
 fn settled() -> Profile {
     Profile {
         runs: vec![run("a", 0, 20_000)],
-        entries: vec![entry(Kind::Call, "read", 0), entry(Kind::Executed, "/bin/a", 100)],
+        entries: vec![entry(Kind::Call, "accept", 0), entry(Kind::Executed, "/bin/a", 100)],
         ..Profile::default()
     }
 }
@@ -32,6 +32,15 @@ fn enough_quiet_time_after_a_whole_start_settles() {
     assert_eq!((coverage.observed, coverage.learned_in, coverage.quiet), (20_000, 100, 19_900));
     assert_eq!(coverage.curve.into_iter().collect::<Vec<_>>(), [(0, 2)]);
     assert_eq!(why(&Profile::default(), &rule(), Part::Calls), [Unsettled::NotWatched]);
+}
+
+#[test]
+fn what_every_container_calls_unsettles_nothing() {
+    let mut profile = settled();
+    profile.entries.push(entry(Kind::Call, "sched_yield", 19_999));
+    assert!(Coverage::of(&profile, &rule()).is_settled());
+    profile.entries.push(entry(Kind::Call, "rename", 19_999));
+    assert!(!Coverage::of(&profile, &rule()).is_settled());
 }
 
 #[test]
@@ -117,6 +126,56 @@ fn what_is_done_in_stopping_takes_no_longer_to_learn_for_a_long_life_before_it()
 }
 
 #[test]
+fn of_a_new_build_what_no_build_changes_is_settled_and_the_rest_is_learned_again() {
+    let before =
+        Predecessor { image: "sha256:1".into(), image_name: "a:1".into(), by: Kinship::Reference };
+    let mut profile = Profile {
+        runs: vec![run("b", 0, 100)],
+        entries: vec![entry(Kind::Call, "read", 0), entry(Kind::Peer, "tcp 10.0.0.1:1", 99)],
+        predecessor: Some(before),
+        carried: vec![entry(Kind::Capability, "CHOWN", -900), entry(Kind::Written, "/tmp/x", -900)],
+        ..Profile::default()
+    };
+    let settled =
+        |profile: &Profile| Part::ALL.map(|part| (part, why(profile, &rule(), part).is_empty()));
+    let only_carried = Part::ALL.map(|part| (part, part.outlives_builds()));
+    assert_eq!(settled(&profile), only_carried);
+    // What was taken over took no time of this one.
+    profile.entries.push(entry(Kind::Written, "/tmp/y", 99));
+    assert!(Coverage::of(&profile, &rule()).parts[&Part::Files].learned_in == 0);
+    profile.runs[0].gaps.insert(Gap::Lost);
+    assert_eq!(settled(&profile), Part::ALL.map(|part| (part, false)));
+    profile.runs = vec![run("b", 0, 20_000)];
+    assert!(Coverage::of(&profile, &rule()).is_settled());
+}
+
+#[test]
+fn a_call_that_is_made_once_a_day_is_known_or_new_but_never_missed() {
+    const DAY: i64 = 86_400;
+    let rule = Rule { quiet_min: 24 * 3600, has_health_check: false };
+    // A job of the night is seen first at the end of the first day: a day is not enough then.
+    let mut profile = Profile {
+        runs: vec![run("a", 0, DAY + 3600)],
+        entries: vec![entry(Kind::Call, "read", 0)],
+        ..Profile::default()
+    };
+    assert!(Coverage::of(&profile, &rule).is_settled());
+    profile.entries.push(entry(Kind::Call, "rename", DAY - 60));
+    let needed = 24 * 3600;
+    let reason = Unsettled::TooRecent { quiet: 3660, needed, by_learning: false };
+    assert_eq!(why(&profile, &rule, Part::Calls), [reason]);
+    profile.runs[0].until = at(2 * DAY);
+    assert!(Coverage::of(&profile, &rule).is_settled());
+    // It is settled before the job ran for the first time: the job is new then, and stays so until it is learned.
+    profile.baseline_at = Some(at(DAY - 3600));
+    assert!(Coverage::of(&profile, &rule).is_settled());
+    let values =
+        |entries: Vec<&Entry>| entries.iter().map(|one| one.value.clone()).collect::<Vec<_>>();
+    assert_eq!(values(crate::news::news(profile.known(), profile.later())), ["rename"]);
+    assert!(!crate::seccomp::make(&profile, true).seen.contains("rename"));
+}
+
+#[test]
 fn two_at_once_are_not_twice_as_long() {
     let mut profile = settled();
     profile.runs = (0..100).map(|at| run(&at.to_string(), 0, 1000)).collect();
@@ -145,7 +204,7 @@ fn what_is_new_after_the_baseline_neither_unsettles_nor_counts() {
     assert_eq!(Coverage::of(&profile, &rule()), before);
     assert!(before.is_settled());
     let made = crate::seccomp::make(&profile, true);
-    assert!(made.seen.contains("read") && !made.seen.contains("bpf"));
+    assert!(made.seen.contains("accept") && !made.seen.contains("bpf"));
     profile.baseline_at = None;
     assert!(!Coverage::of(&profile, &rule()).is_settled());
     assert!(crate::seccomp::make(&profile, true).seen.contains("bpf"));

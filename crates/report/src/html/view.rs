@@ -198,7 +198,8 @@ fn paragraph(text: &str) -> Vec<Prose> {
     visible_lines(text).filter(|line| !line.is_empty()).map(|line| prose(&line)).collect()
 }
 
-fn prose(line: &str) -> Prose {
+/// A line as words and code.
+pub(super) fn prose(line: &str) -> Prose {
     pieces(line).into_iter().map(|(code, text)| Piece { code, text: text.to_owned() }).collect()
 }
 

@@ -9,7 +9,7 @@ use super::danger::weaknesses;
 use crate::RenderError;
 use crate::csv::harmless;
 
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 22] = [
     "kind",
     "id",
     "rating",
@@ -31,6 +31,7 @@ const COLUMNS: [&str; 21] = [
     "suppressed_by",
     "suppressed_status",
     "suppressed_reason",
+    "seen",
 ];
 
 pub(super) fn write(
@@ -71,6 +72,7 @@ pub(super) fn write(
             why.map(|w| w.by.clone()).unwrap_or_default(),
             why.map(|w| w.status.clone()).unwrap_or_default(),
             why.map(|w| w.reason.clone()).unwrap_or_default(),
+            report.seen_of(flaw).map(|seen| seen.name().to_owned()).unwrap_or_default(),
         ];
         writer.write_record(cells.map(|cell| harmless(&cell)))?;
     }
@@ -81,7 +83,7 @@ pub(super) fn write(
                      at: Option<u32>,
                      title: &str,
                      package: &str| {
-        let mut cells: [String; 21] = Default::default();
+        let mut cells: [String; 22] = Default::default();
         let values = [(0, kind), (1, id), (2, rating), (8, package), (13, path), (15, title)];
         for (place, value) in values {
             if let Some(cell) = cells.get_mut(place) {

@@ -113,7 +113,7 @@ pub(super) fn write(
             .vulnerabilities
             .iter()
             .take(FLAWS_MAX)
-            .map(|f| FlawView::of(f, &t))
+            .map(|f| FlawView::of(f, report.seen_of(f), &t))
             .collect(),
         flaws_count: all.len(),
         flaws_more: t.more(all.len().saturating_sub(FLAWS_MAX)),

@@ -239,7 +239,7 @@ impl Page<'_> {
                 escape(&flaw.id),
                 labels.rating(flaw.rating).to_owned(),
                 score(flaw).unwrap_or_default(),
-                escape(&affected(flaw, &labels)),
+                escape(&affected(flaw, report, &labels)),
                 if flaw.exploited.is_some() { "KEV".to_owned() } else { String::new() },
                 flaw.epss.map(|epss| escape(&percent(epss.score))).unwrap_or_default(),
                 flaw.layer.map(|n| (u64::from(n) + 1).to_string()).unwrap_or_default(),

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use haechi_core::inventory::Scan;
 use haechi_core::text::visible;
 use haechi_core::verdict::ImageReport;
 use haechi_core::vulnerability::{Rating, Suppressed, Vulnerability};
@@ -26,7 +25,7 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> Result<(), RenderError> {
     let labels = Labels::new(lang);
-    let mut log = Log { scan: &report.scan, labels, rules: BTreeMap::new(), results: Vec::new() };
+    let mut log = Log { report, labels, rules: BTreeMap::new(), results: Vec::new() };
     for flaw in &report.assessment.vulnerabilities {
         log.vulnerability(flaw, None);
     }
@@ -73,7 +72,7 @@ pub(super) fn write(
 }
 
 struct Log<'a> {
-    scan: &'a Scan,
+    report: &'a ImageReport,
     labels: Labels,
     rules: BTreeMap<String, Value>,
     results: Vec<Value>,
@@ -81,7 +80,7 @@ struct Log<'a> {
 
 impl Log<'_> {
     fn location(&self, name: &str, kind: &str) -> Value {
-        let image = visible(&self.scan.subject.reference);
+        let image = visible(&self.report.scan.subject.reference);
         json!([{"logicalLocations": [{
             "name": visible(name),
             "fullyQualifiedName": format!("{image}/{}", visible(name)),
@@ -112,7 +111,7 @@ impl Log<'_> {
             }
         }
         self.rules.entry(id.clone()).or_insert(rule);
-        let message = format!("{id}: {}", affected(flaw, &self.labels));
+        let message = format!("{id}: {}", affected(flaw, self.report, &self.labels));
         let mut result = json!({
             "ruleId": id,
             "kind": "fail",
@@ -148,7 +147,7 @@ impl Log<'_> {
     }
 
     fn dangers(&mut self) {
-        let scan = self.scan;
+        let scan = &self.report.scan;
         for hit in &scan.malware {
             let rule = format!("malware/{}", visible(&hit.rule));
             let words = if hit.description.is_empty() { &hit.rule } else { &hit.description };

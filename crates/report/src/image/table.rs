@@ -248,7 +248,7 @@ impl Table<'_> {
     }
 
     fn affected(&self, flaw: &Vulnerability) -> String {
-        affected(flaw, &self.labels)
+        affected(flaw, self.report, &self.labels)
     }
 
     fn dangers(&mut self) -> Done {
@@ -423,8 +423,8 @@ pub(super) fn none_found(report: &ImageReport) -> Key {
     }
 }
 
-/// A package with its versions, or why there is no fix.
-pub(super) fn affected(flaw: &Vulnerability, labels: &Labels) -> String {
+/// A package with its versions, or why there is no fix; and what was seen of it.
+pub(super) fn affected(flaw: &Vulnerability, report: &ImageReport, labels: &Labels) -> String {
     let mut text = upgrade(
         &flaw.name,
         &flaw.installed,
@@ -434,6 +434,9 @@ pub(super) fn affected(flaw: &Vulnerability, labels: &Labels) -> String {
     );
     if flaw.fixed.is_empty() {
         text.push_str(&format!(" ({})", labels.fix_state(flaw.state)));
+    }
+    if let Some(seen) = report.seen_of(flaw) {
+        text.push_str(&format!(" · {}", labels.package_state(seen)));
     }
     text
 }

@@ -4,6 +4,7 @@
 
 use haechi_core::report::fixes::FixLine;
 use haechi_core::report::images::{FlawLine, ImageLine, LayerLine};
+use haechi_core::report::profiles::PackageState;
 use haechi_core::text::visible;
 use haechi_core::verdict::Safety;
 use haechi_core::vulnerability::{Rating, Vulnerability};
@@ -64,6 +65,8 @@ pub(crate) struct FlawView {
     /// The version that fixes it, or in words why there is none.
     pub(crate) fixed: Option<String>,
     pub(crate) unfixed: Option<&'static str>,
+    /// What was seen of the package; absent if no container of the image was watched.
+    pub(crate) seen: Option<PackageState>,
     pub(crate) title: String,
 }
 
@@ -150,12 +153,13 @@ impl FlawView {
             installed: shown(&flaw.installed),
             unfixed: fixed.is_none().then(|| t.get(key::FIX_AFFECTED)),
             fixed,
+            seen: flaw.seen,
             title: String::new(),
         }
     }
 
-    pub(crate) fn of(flaw: &Vulnerability, t: &Labels) -> Self {
-        let mut view = Self::of_line(&FlawLine::from(flaw), t);
+    pub(crate) fn of(flaw: &Vulnerability, seen: Option<PackageState>, t: &Labels) -> Self {
+        let mut view = Self::of_line(&FlawLine { seen, ..FlawLine::from(flaw) }, t);
         // A feed may say anything; only a plain web address becomes a link.
         let plain = |url: &&String| {
             url.starts_with("https://") && url.bytes().all(|b| b.is_ascii_graphic())

@@ -7,6 +7,7 @@ use haechi_core::inventory::{
     Part, Problem, ProblemKind, Scan, ScanLayer, ScanSubject, Secret, WeakSource,
 };
 use haechi_core::policy::Images;
+use haechi_core::report::profiles::PackageState;
 use haechi_core::verdict::{IMAGE_REPORT_SCHEMA, ImageReport, Verdict};
 use haechi_core::vulnerability::{
     Assessment, Completeness, DataSource, Epss, Exploited, FixState, Rating, Score, Suppressed,
@@ -86,6 +87,13 @@ fn judged(scan: Scan, assessment: Assessment, containers: &[&str]) -> ImageRepor
         assessment,
         verdict,
         containers: containers.iter().map(|name| (*name).to_owned()).collect(),
+        seen: [
+            ("curl 7.88.1-10+deb12u1", PackageState::Executed),
+            ("openssl 3.0.11-1~deb12u2", PackageState::Loaded),
+            ("libxml2 2.9.14+dfsg-1.3~deb12u1", PackageState::Present),
+        ]
+        .map(|(place, seen)| (place.to_owned(), seen))
+        .into(),
     }
 }
 

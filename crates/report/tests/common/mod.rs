@@ -6,6 +6,7 @@
 
 mod content;
 pub mod images;
+pub mod profiles;
 
 use haechi_core::facts::Gap;
 use haechi_core::finding::Accepted;
@@ -127,6 +128,7 @@ fn report(title: &str, items: Vec<Item>, containers: i64) -> Report {
         score,
         gaps: gaps(),
         images: Vec::new(),
+        profiles: Vec::new(),
         items,
     }
 }
@@ -242,7 +244,8 @@ pub fn small() -> Report {
         item("5.10", &memory, &runtime, memory_findings),
         item("5.31", &socket, &runtime, vec![socket.decide("ci-runner", Status::Excepted)]),
     ];
-    report("CIS Docker 1.13.0 Benchmark v1.0.0", items, 14)
+    let report = report("CIS Docker 1.13.0 Benchmark v1.0.0", items, 14);
+    Report { profiles: profiles::all(), ..report }
 }
 
 /// About a hundred items over `containers` containers.

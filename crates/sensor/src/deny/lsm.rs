@@ -7,11 +7,14 @@ use std::os::unix::fs::MetadataExt;
 use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use aya::programs::Lsm as Program;
 use aya::{Btf, Ebpf, EbpfLoader};
+use haechi_core::event::Origin;
 
 use super::names::Names;
 use super::probe::Probe;
-use super::{Counts, DenyError, Refusal, Tier};
+use super::rules::Rules;
+use super::{Allow, Because, Counts, DenyError, Refusal, Tier};
 use crate::groups;
+use crate::load::host_mounts;
 
 /// The compiled program (`build.rs`); aligned as an ELF file must be.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/deny.bpf.o"));
@@ -30,8 +33,9 @@ const CAUSE: usize = 1000;
 
 /// The program in the kernel. Dropping it takes it out.
 pub(crate) struct Lsm {
-    /// Keeps the program attached.
-    _programs: Ebpf,
+    /// Keeps the programs attached.
+    programs: Ebpf,
+    rules: Rules,
     watched: HashMap<MapData, u64, u8>,
     denied: HashMap<MapData, Denied, u8>,
     holds: Array<MapData, u64>,
@@ -60,12 +64,10 @@ impl Lsm {
         let mut programs = EbpfLoader::new()
             .btf(Some(types))
             .override_global("with_path", &u8::from(path), true)
+            .override_global("host_mounts", &host_mounts(), true)
             .load(OBJECT)
             .map_err(|error| reason(&error))?;
-        let program = programs.program_mut("refuse").ok_or("not in the embedded object")?;
-        let program: &mut Program = program.try_into().map_err(|error| reason(&error))?;
-        program.load(HOOK, types).map_err(|error| reason(&error))?;
-        program.attach().map_err(|error| reason(&error))?;
+        attach(&mut programs, "refuse", HOOK, types)?;
         let mut take = |name: &'static str| {
             programs.take_map(name).ok_or_else(|| format!("the embedded object has no {name}"))
         };
@@ -77,7 +79,8 @@ impl Lsm {
             refusals: map(take("refusals")?)?,
             generation: 0,
             entries: Vec::new(),
-            _programs: programs,
+            rules: Rules::take(&mut programs)?,
+            programs,
         })
     }
 
@@ -147,6 +150,16 @@ impl Lsm {
         filled.map_err(|error| failed("denied", &error))
     }
 
+    /// Lets only these programs of a group start, and lets it write only where that is allowed; why the latter is not
+    /// possible, if it is not.
+    pub(crate) fn allow_only(
+        &mut self,
+        group: u64,
+        allow: Option<(&Allow, u64)>,
+    ) -> Result<Option<String>, DenyError> {
+        self.rules.exchange(&mut self.programs, group, allow)
+    }
+
     /// What was refused since the last call.
     pub(crate) fn drain(&mut self) -> Vec<Refusal> {
         let mut found = Vec::new();
@@ -169,7 +182,20 @@ impl AsFd for Lsm {
     }
 }
 
-fn map<T: TryFrom<Map, Error = aya::maps::MapError>>(map: Map) -> Result<T, String> {
+/// Loads a program and has the kernel ask it.
+pub(super) fn attach(
+    programs: &mut Ebpf,
+    name: &str,
+    hook: &str,
+    types: &Btf,
+) -> Result<(), String> {
+    let program = programs.program_mut(name).ok_or("not in the embedded object")?;
+    let program: &mut Program = program.try_into().map_err(|error| reason(&error))?;
+    program.load(hook, types).map_err(|error| reason(&error))?;
+    program.attach().map(drop).map_err(|error| reason(&error))
+}
+
+pub(super) fn map<T: TryFrom<Map, Error = aya::maps::MapError>>(map: Map) -> Result<T, String> {
     T::try_from(map).map_err(|error| reason(&error))
 }
 
@@ -181,13 +207,16 @@ fn key(group: u64, generation: u64, name: &str) -> Denied {
     key
 }
 
-/// `struct refusal` in `bpf/deny.bpf.c`; `None` if it is shorter than it must be.
+/// `struct refusal` in `bpf/deny.bpf.c`; `None` if it is not what it must be.
 fn refusal(bytes: &[u8]) -> Option<Refusal> {
     let (at, rest) = bytes.split_first_chunk()?;
     let (cgroup, rest) = rest.split_first_chunk()?;
     let (pid, rest) = rest.split_first_chunk()?;
     let (size, rest) = rest.split_first_chunk()?;
+    let (begin, rest) = rest.split_first_chunk()?;
+    let ([because, origin, is_refused, _], rest) = rest.split_first_chunk()?;
     let (name, path) = rest.split_at_checked(NAME)?;
+    let path = path.get(usize::try_from(u32::from_ne_bytes(*begin)).ok()?..)?;
     let path = path.get(..usize::try_from(u32::from_ne_bytes(*size)).ok()?)?;
     Some(Refusal {
         at_ns: u64::from_ne_bytes(*at),
@@ -196,6 +225,21 @@ fn refusal(bytes: &[u8]) -> Option<Refusal> {
         name: text(name),
         path: text(path),
         tier: Tier::Lsm,
+        because: match because {
+            0 => Because::Name,
+            1 => Because::NotAllowed,
+            2 => Because::Replaced,
+            3 => Because::Written,
+            _ => return None,
+        },
+        origin: match origin {
+            1 => Origin::Image,
+            2 => Origin::Changed,
+            3 => Origin::Mounted,
+            4 => Origin::Memory,
+            _ => Origin::Unknown,
+        },
+        is_refused: *is_refused != 0,
     })
 }
 
@@ -205,7 +249,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(text).into_owned()
 }
 
-fn failed(map: &'static str, error: &dyn std::error::Error) -> DenyError {
+pub(super) fn failed(map: &'static str, error: &dyn std::error::Error) -> DenyError {
     DenyError::Map { map, cause: reason(error) }
 }
 
@@ -242,6 +286,8 @@ mod tests {
         bytes.extend(77_u64.to_ne_bytes());
         bytes.extend(42_u32.to_ne_bytes());
         bytes.extend(path_size.to_ne_bytes());
+        bytes.extend(0_u32.to_ne_bytes());
+        bytes.extend([0, 0, 1, 0]);
         bytes.extend(b"sshd");
         bytes.extend([0; NAME - 4]);
         bytes.extend(path);
@@ -256,7 +302,7 @@ mod tests {
         assert_eq!((found.name.as_str(), found.path.as_str()), ("sshd", "/usr/sbin/sshd"));
         assert_eq!(refusal(&bytes(0, b"")).unwrap().path, "");
         assert_eq!(refusal(&bytes(16, b"/usr/sbin/sshd\0")), None);
-        for size in 0..24 + NAME {
+        for size in 0..32 + NAME {
             assert_eq!(refusal(whole.get(..size).unwrap()), None, "{size}");
         }
     }

@@ -11,13 +11,15 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use haechi_core::event::Origin;
 use nix::errno::Errno;
 use nix::sys::fanotify::{FanotifyEvent, FanotifyResponse, Response};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::allowed::Found;
 use super::{Scope, Shared, lock};
-use crate::deny::{Names, Refusal, Tier};
+use crate::deny::{Because, Names, Refusal, Tier};
 use crate::groups;
 
 /// How old a question may become. With `LOOK`, under the 100 ms that are promised.
@@ -91,29 +93,49 @@ fn take(shared: &Shared) -> Option<Arc<FanotifyEvent>> {
 
 fn answer_one(shared: &Shared, event: &FanotifyEvent, sender: &SyncSender<Refusal>) {
     let names = Arc::clone(&lock(&shared.names));
+    let allowed = Arc::clone(&lock(&shared.allowed));
     let scope = Arc::clone(&lock(&shared.scope));
-    let Some((path, name)) = known(event, &names) else {
+    let path = path_of(event);
+    let name = path.as_deref().and_then(|path| name_of(path, &names));
+    // A path that is longer than the kernel tells is made by hand, to be seen by nobody.
+    let hides = path.is_none() && !names.is_empty();
+    if name.is_none() && !hides && allowed.is_empty() {
         reply(shared, event, Response::FAN_ALLOW);
         return;
-    };
+    }
     // What is refused in every container is refused however long it takes to tell in which.
-    let everywhere = name.is_empty() || names.refuses(None, &name);
+    let everywhere = hides || name.as_deref().is_some_and(|name| names.refuses(None, name));
     let settled = everywhere && settle(shared, Response::FAN_DENY);
     let group = group_of(event, &scope);
-    let refused = everywhere || names.refuses(group, &name);
-    let response = if refused { Response::FAN_DENY } else { Response::FAN_ALLOW };
+    let by_name = everywhere || name.as_deref().is_some_and(|name| names.refuses(group, name));
+    let found = if by_name {
+        Some(Found { because: Because::Name, origin: Origin::Unknown, is_refused: true })
+    } else {
+        group.and_then(|group| allowed.refuses(group, path.as_deref(), event))
+    };
+    let refuses = found.as_ref().is_some_and(|found| found.is_refused);
+    let response = if refuses { Response::FAN_DENY } else { Response::FAN_ALLOW };
     let replied = reply(shared, event, response);
-    if !(refused && (settled || replied)) {
+    let Some(Found { because, origin, is_refused }) = found else { return };
+    // What the watchdog let through was not refused.
+    if !(settled || replied) {
         return;
     }
-    shared.refused.fetch_add(1, Ordering::Relaxed);
+    if is_refused {
+        shared.refused.fetch_add(1, Ordering::Relaxed);
+    }
+    let path = path.unwrap_or_default();
+    let last = || path.rsplit('/').next().unwrap_or_default().to_owned();
     let refusal = Refusal {
         cgroup: group.unwrap_or(0),
         pid: u32::try_from(event.pid()).unwrap_or(0),
-        name,
+        name: name.unwrap_or_else(last),
         path,
         at_ns: now(),
         tier: Tier::Fanotify,
+        because,
+        origin,
+        is_refused,
     };
     match sender.try_send(refusal) {
         Ok(()) => shared.tell(),
@@ -139,21 +161,22 @@ fn reply(shared: &Shared, event: &FanotifyEvent, response: Response) -> bool {
     open
 }
 
-/// The program's path and name, if the name is refused somewhere; both empty if the path is longer than the kernel
-/// tells. Such a path is made by hand, to be seen by nobody.
-fn known(event: &FanotifyEvent, names: &Names) -> Option<(String, String)> {
-    let path = match fs::read_link(format!("/proc/self/fd/{}", event.fd()?.as_raw_fd())) {
-        Ok(path) => path.to_string_lossy().into_owned(),
-        Err(error) if error.kind() == io::ErrorKind::InvalidFilename && !names.is_empty() => {
-            return Some(Default::default());
-        }
-        Err(_) => return None,
-    };
+/// The program's path; `None` if it is longer than the kernel tells. Empty if there is none.
+fn path_of(event: &FanotifyEvent) -> Option<String> {
+    let Some(file) = event.fd() else { return Some(String::new()) };
+    match fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        Ok(path) => Some(path.to_string_lossy().into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => None,
+        Err(_) => Some(String::new()),
+    }
+}
+
+/// The program's name, if it is refused somewhere.
+fn name_of(path: &str, names: &Names) -> Option<String> {
     let whole = path.rsplit('/').next().unwrap_or_default();
     // A file may really be called so.
     let both = [whole, whole.strip_suffix(REMOVED).unwrap_or(whole)];
-    let name = both.into_iter().find(|name| names.knows(name))?.to_owned();
-    Some((path, name))
+    both.into_iter().find(|name| names.knows(name)).map(str::to_owned)
 }
 
 /// The watched group of a program: told by the file where that can be done, which holds whoever starts it, and else by

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 const CSS: &str = concat!(
     include_str!("../../../report/templates/tokens.css"),
+    include_str!("../../../report/templates/profiles.css"),
     include_str!("../../assets/base.css"),
     include_str!("../../assets/pages.css"),
     include_str!("../../assets/print.css"),

@@ -2,6 +2,7 @@
 
 use haechi_core::Status;
 use haechi_core::report::Counts;
+use haechi_core::report::profiles::ProfileLine;
 use haechi_protocol::TrendPoint;
 
 /// The course of the score in a box of 600 by 120.
@@ -84,6 +85,38 @@ impl Course {
     /// Whether there is a course at all.
     pub(super) fn is_one(&self) -> bool {
         self.points.len() > 1
+    }
+}
+
+/// What was learned over the time watched, in a box of [`Learned::wide`] by 100.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    pub(super) wide: f64,
+    /// New things: where, how wide, how high.
+    pub(super) bars: Vec<(f64, f64, f64, f64)>,
+    /// All that is known, in the language of SVG's paths.
+    pub(super) line: String,
+}
+
+impl Learned {
+    #[expect(clippy::cast_precision_loss, reason = "a drawing")]
+    pub(super) fn of(line: &ProfileLine) -> Self {
+        let columns = line.columns(60);
+        let most = columns.iter().map(|column| column.new).max().unwrap_or(0).max(1) as f64;
+        let all = columns.last().map_or(0, |last| last.total).max(1) as f64;
+        let mut learned =
+            Self { wide: columns.len() as f64 * 10.0, line: "M0 100".into(), ..Self::default() };
+        for (place, column) in columns.iter().enumerate() {
+            let x = place as f64 * 10.0;
+            if column.new > 0 {
+                // What is there is seen, however little it is.
+                let high = (column.new as f64 / most * 100.0).max(3.0);
+                learned.bars.push((x + 1.0, 100.0 - high, 8.0, high));
+            }
+            let y = 100.0 - column.total as f64 / all * 100.0;
+            learned.line.push_str(&format!("L{:.0} {y:.1}", x + 10.0));
+        }
+        learned
     }
 }
 

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use haechi_core::inventory::Package;
 use haechi_core::report::images::LayerLine;
+use haechi_core::report::profiles::PackageState;
 use haechi_core::verdict::{ImageReport, Reason};
 use haechi_core::vulnerability::{FixState, Vulnerability};
 use haechi_protocol::{ImagePage, ImageRow, LIMIT, ListImages, Ranked, ScanImage, ShowImage};
@@ -52,6 +53,13 @@ impl ImageTemplate {
     /// Whether the code of the package that has it was seen to be used.
     pub(super) fn used(&self, flaw: &Vulnerability) -> bool {
         self.it.used.contains(&format!("{} {}", flaw.name, flaw.installed))
+    }
+
+    /// What was seen of that package in all containers of the image; absent if none of them was watched.
+    pub(super) fn seen(&self, flaw: &Vulnerability) -> Option<PackageState> {
+        let place = format!("{} {}", flaw.name, flaw.installed);
+        let known = || self.it.seen.get(&place).copied().unwrap_or(PackageState::Unknown);
+        (!self.it.seen.is_empty()).then(known)
     }
 
     fn fits(&self, values: &[&str]) -> bool {

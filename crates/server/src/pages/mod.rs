@@ -15,6 +15,7 @@ mod exceptions;
 mod images;
 mod log;
 mod overview;
+mod profiles;
 mod report;
 mod search;
 mod settings;
@@ -49,6 +50,9 @@ pub fn router() -> Router<Desk> {
         .route("/containers", get(containers::list))
         .route("/containers/{id}", get(containers::show))
         .route("/containers/{id}/{deed}", get(containers::sure))
+        .route("/profiles", get(profiles::list))
+        .route("/profiles/{number}", get(profiles::show))
+        .route("/profiles/{number}/files/{kind}", get(profiles::file))
         .route("/events", get(events::list))
         .route("/events/{number}", get(events::show))
         .route("/activity", get(log::activity))

@@ -77,12 +77,13 @@ pub(super) struct Refused {
 }
 
 /// The navigation: names of the pages and where they are.
-pub(super) const NAVIGATION: [(&str, &str); 10] = [
+pub(super) const NAVIGATION: [(&str, &str); 11] = [
     ("overview", "/"),
     ("checklist", "/checklist"),
     ("exceptions", "/exceptions"),
     ("images", "/images"),
     ("containers", "/containers"),
+    ("profiles", "/profiles"),
     ("events", "/events"),
     ("activity", "/activity"),
     ("audit", "/audit"),

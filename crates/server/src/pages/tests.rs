@@ -13,7 +13,7 @@ const WEB: &str = include_str!("../../../../texts/web.yaml");
 const REPORT: &str = include_str!("../../../../texts/report.yaml");
 
 /// Families whose members are made of closed lists: `t.of("status", …)`.
-const FAMILIES: [&str; 28] = [
+const FAMILIES: [&str; 32] = [
     "alerts",
     "area",
     "audit.action",
@@ -29,10 +29,13 @@ const FAMILIES: [&str; 28] = [
     "job",
     "job.kind",
     "kind",
+    "make",
     "origin",
     "outcome",
     "page",
+    "phase",
     "priority",
+    "profile.part",
     "refused",
     "resource",
     "response",
@@ -42,6 +45,7 @@ const FAMILIES: [&str; 28] = [
     "state",
     "sure",
     "theme",
+    "used",
 ];
 
 fn sources() -> String {
@@ -128,6 +132,10 @@ fn every_member_of_a_family_has_its_word() {
     of("done", &["password", "account", "removed"]);
     of("refused", &["wrong-password", "unauthenticated", "forbidden", "invalid", "missing"]);
     of("refused", &["conflict", "too-many-now", "unavailable"]);
+    of("phase", &["start", "run", "health-check", "exec", "stop"]);
+    of("used", &haechi_core::profile::Kind::ALL.map(haechi_core::profile::Kind::name));
+    of("make", &["seccomp", "apparmor", "docker", "compose", "kubernetes", "vex"]);
+    of("package-state", &haechi_core::report::profiles::PackageState::ALL.map(|s| s.name()));
     of("found", &["item", "image", "container", "alert", "vulnerability"]);
     of("sure", &["pause", "resume", "stop", "pause.means", "resume.means", "stop.means"]);
     let missing: Vec<_> = needed.iter().filter(|key| !there.contains(key.as_str())).collect();

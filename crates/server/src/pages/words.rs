@@ -168,6 +168,20 @@ impl Words {
         if percent < 1.0 { format!("{percent:.2} %") } else { format!("{percent:.0} %") }
     }
 
+    /// So many seconds, in the two largest units.
+    pub fn lasting(&self, seconds: &u64) -> String {
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+        let [first, second] = match (days, hours, minutes) {
+            (0, 0, 0) => [(*seconds, "second"), (0, "second")],
+            (0, 0, _) => [(minutes, "minute"), (seconds % 60, "second")],
+            (0, ..) => [(hours, "hour"), (minutes, "minute")],
+            _ => [(days, "day"), (hours, "hour")],
+        };
+        let say =
+            |(n, unit): (u64, &str)| self.fill(&format!("unit.{unit}"), &[("n", &self.number(n))]);
+        if second.0 == 0 { say(first) } else { format!("{} {}", say(first), say(second)) }
+    }
+
     /// Bytes; unknown (below 0) as a question mark.
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     pub fn bytes(&self, bytes: impl Bytes) -> String {

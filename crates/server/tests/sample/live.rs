@@ -390,6 +390,7 @@ since: None,
             image: (!empty).then(|| self.image_row(0)),
             alerts: self.alerts(4).rows,
             actions: self.actions().rows.into_iter().take(2).collect(),
+            profiles: self.links(),
         }
     }
 }

@@ -7,6 +7,7 @@
 #[path = "../../../report/tests/common/mod.rs"]
 mod common;
 mod live;
+mod profiles;
 mod settings;
 
 use std::sync::{Arc, LazyLock};
@@ -96,6 +97,9 @@ fn answer(mood: Mood, role: Role, ask: &Ask) -> Result<Value, Refusal> {
         Ask::Act(act) if act.reason.trim().is_empty() => {
             return Err(Refusal::invalid("reason", "empty"));
         }
+        Ask::ListProfiles(_) => json!(sample.profiles()),
+        Ask::ShowProfile(_) => json!(sample.profile()),
+        Ask::MakeFile(question) => json!(sample.made(question)),
         Ask::ListAlerts(_) => json!(sample.alerts(30)),
         Ask::ShowAlert(question) => json!(sample.alert_page(question.number)),
         Ask::ListActions(_) => json!(sample.actions()),
@@ -357,6 +361,8 @@ impl Sample {
                 .take(1)
                 .map(|flaw| format!("{} {}", flaw.name, flaw.installed))
                 .collect(),
+            seen: IMAGES[place].seen.clone(),
+            profiles: self.links(),
         })
     }
 }

@@ -233,6 +233,7 @@ impl Store {
             },
             verdict: body.verdict,
             containers: head.containers,
+            seen: Default::default(),
         }))
     }
 

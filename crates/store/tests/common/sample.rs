@@ -44,6 +44,7 @@ pub fn report(host: &str, taken_at: &str, findings: usize) -> Report {
         movement: None,
         gaps: Vec::<Gap>::new(),
         images: Vec::new(),
+        profiles: Vec::new(),
         items,
     }
 }

@@ -9,13 +9,70 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+/// What was seen of the package that has a vulnerability, where its image runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Use {
+    /// It runs: how that was seen.
+    Runs(String),
+    /// Nothing of it runs: how that is known.
+    Idle(String),
+    /// Whether it runs is not known: why.
+    Unknown(String),
+}
+
 /// OpenVEX.
 pub fn openvex(scan: &Scan, assessment: &Assessment, author: &str, now: Timestamp) -> Value {
     let image = image(scan);
     let open = assessment.vulnerabilities.iter().map(|entry| statement(&image, entry, None));
     let closed =
         assessment.suppressed.iter().map(|(entry, why)| statement(&image, entry, Some(why)));
-    let statements: Vec<Value> = open.chain(closed).collect();
+    document(open.chain(closed).collect(), author, now)
+}
+
+/// OpenVEX with what was seen of each package that is open. Of an image that is known by no digest and no id nothing is said to
+/// be not affected: another one may have its name tomorrow.
+pub fn openvex_of_use(
+    scan: &Scan,
+    assessment: &Assessment,
+    seen: impl Fn(&Vulnerability) -> Use,
+    author: &str,
+    now: Timestamp,
+) -> Value {
+    let image = content(scan);
+    let open = assessment.vulnerabilities.iter().map(|entry| {
+        let mut said = statement(&image, entry, None);
+        if let Value::Object(fields) = &mut said {
+            tell(fields, seen(entry), !image.is_empty());
+        }
+        said
+    });
+    let closed =
+        assessment.suppressed.iter().map(|(entry, why)| statement(&image, entry, Some(why)));
+    document(open.chain(closed).collect(), author, now)
+}
+
+/// Adds to a statement what was seen.
+fn tell(fields: &mut Map<String, Value>, seen: Use, is_one_image: bool) {
+    let mut add = |key: &str, value: &str| fields.insert(key.to_owned(), value.into());
+    match seen {
+        Use::Runs(how) => {
+            add("status_notes", &how);
+        }
+        Use::Idle(how) if is_one_image => {
+            add("status", "not_affected");
+            add("justification", "vulnerable_code_not_in_execute_path");
+            add("impact_statement", &how);
+            fields.remove("action_statement");
+        }
+        Use::Idle(why) | Use::Unknown(why) => {
+            add("status", "under_investigation");
+            add("status_notes", &why);
+            fields.remove("action_statement");
+        }
+    }
+}
+
+fn document(statements: Vec<Value>, author: &str, now: Timestamp) -> Value {
     let mut document = json!({
         "@context": "https://openvex.dev/ns/v0.2.0",
         "author": author,
@@ -46,6 +103,29 @@ fn image(scan: &Scan) -> String {
     }
     let digest = subject.digest.replace(':', "%3A");
     format!("pkg:oci/{name}@{digest}")
+}
+
+/// The name of these very bytes: a purl with the digest of the image, or with its id; empty if it has neither.
+fn content(scan: &Scan) -> String {
+    let subject = &scan.subject;
+    let named = image(scan);
+    let purl = match (subject.digest.is_empty(), subject.id.is_empty()) {
+        (false, _) => named,
+        (true, true) => return String::new(),
+        (true, false) => {
+            let by_id = haechi_core::inventory::ScanSubject {
+                digest: subject.id.clone(),
+                reference: subject.reference.clone(),
+                tags: subject.tags.clone(),
+                ..Default::default()
+            };
+            image(&Scan { subject: by_id, ..Scan::default() })
+        }
+    };
+    // A digest of several platforms names them all.
+    let arch = subject.architecture.split('/').next().unwrap_or_default();
+    let is_plain = !arch.is_empty() && arch.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if purl.starts_with("pkg:") && is_plain { format!("{purl}?arch={arch}") } else { purl }
 }
 
 fn statement(image: &str, entry: &Vulnerability, why: Option<&Suppressed>) -> Value {

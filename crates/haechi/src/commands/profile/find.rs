@@ -50,8 +50,15 @@ pub(super) async fn stored(
     }
 }
 
-/// Profiles that a name can mean: of a container or an image; of a number only if it is neither.
+/// Profiles that a name can mean: of a container or an image; of a number only if it is neither, or
+/// written as `#7`.
 fn matching(target: &str, all: &[(ProfileId, Profile)]) -> Vec<ProfileId> {
+    let numbered = |number: &str| -> Vec<ProfileId> {
+        all.iter().map(|(id, _)| *id).filter(|id| id.0.to_string() == number).collect()
+    };
+    if let Some(number) = target.strip_prefix('#') {
+        return numbered(number);
+    }
     let is_id = |id: &str| {
         let digest = id.strip_prefix("sha256:").unwrap_or(id);
         let target = target.strip_prefix("sha256:").unwrap_or(target);
@@ -72,7 +79,7 @@ fn matching(target: &str, all: &[(ProfileId, Profile)]) -> Vec<ProfileId> {
     if !found.is_empty() {
         return found;
     }
-    all.iter().map(|(id, _)| *id).filter(|id| id.0.to_string() == target).collect()
+    numbered(target)
 }
 
 /// Names of its containers.
@@ -119,7 +126,7 @@ pub(super) async fn today(
 }
 
 /// What the newest of its containers that there are is given.
-pub(super) fn given(profile: &Profile, snapshot: &Snapshot) -> Option<Today> {
+pub(in crate::commands) fn given(profile: &Profile, snapshot: &Snapshot) -> Option<Today> {
     let mut runs: Vec<_> = profile.runs.iter().collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.until));
     let found = runs.into_iter().find_map(|run| {
@@ -130,7 +137,7 @@ pub(super) fn given(profile: &Profile, snapshot: &Snapshot) -> Option<Today> {
 }
 
 /// What the engine of this host has.
-pub(super) async fn engine(setting: &Setting) -> anyhow::Result<Snapshot> {
+pub(in crate::commands) async fn engine(setting: &Setting) -> anyhow::Result<Snapshot> {
     let store = Err(anyhow::anyhow!("not asked"));
     Ok(collect::facts(setting, &setting.policy()?, PATIENCE, &store).await)
 }
@@ -181,6 +188,8 @@ mod tests {
             ("bbbb2222", vec![2]),
             ("1", vec![2]),
             ("3", vec![3]),
+            ("#1", vec![1]),
+            ("#web", vec![]),
             ("", vec![]),
         ] {
             let found: Vec<i64> = matching(target, &all).iter().map(|id| id.0).collect();

@@ -1,8 +1,11 @@
 //! `haechi profile news` and `haechi profile learn`: what is new against a settled profile, and that it is not any more.
 
+use std::io::Write;
+
 use haechi_core::Lang;
 use haechi_core::profile::{Entry, Profile};
-use haechi_profile::{news, texts};
+use haechi_profile::news::{self, New};
+use haechi_profile::texts;
 use jiff::Timestamp;
 
 use super::{find, json, note, store_failure};
@@ -11,17 +14,17 @@ use crate::setting::Setting;
 use crate::{exit, output};
 
 /// What is new, the oldest first.
-fn of(profile: &Profile) -> Vec<&Entry> {
-    news::news(profile.known(), profile.later())
+fn of(profile: &Profile) -> Vec<New<'_>> {
+    news::found(profile.known(), profile.later())
 }
 
 fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-fn line(entry: &Entry, lang: Lang) -> String {
-    let said = news::say(entry, None, lang);
-    texts::say(lang, "news-line", &[("at", &time(entry.first_at)), ("said", &said)])
+fn line(new: &New<'_>, lang: Lang) -> String {
+    let said = new.say(None, lang);
+    texts::say(lang, "news-line", &[("at", &time(new.entry.first_at)), ("said", &said)])
 }
 
 pub(super) async fn list(
@@ -31,15 +34,22 @@ pub(super) async fn list(
 ) -> anyhow::Result<u8> {
     let (_, profile) = find::stored(target, setting).await?;
     let new = of(&profile);
+    if let Some(before) = profile.predecessor.as_ref().filter(|_| !setting.quiet) {
+        let said = super::show::taken_over(before, &profile, setting.lang);
+        let _ = writeln!(std::io::stderr(), "{said}");
+    }
     match profile.baseline_at {
         None => note(setting, "news-no-baseline", &[]),
         Some(at) if new.is_empty() => note(setting, "news-none", &[("at", &time(at))]),
         Some(_) => {}
     }
     output::stdout(|out| match format {
-        ListFormat::Json => json(&new, out),
+        ListFormat::Json => {
+            let entries: Vec<&Entry> = new.iter().map(|new| new.entry).collect();
+            json(&entries, out)
+        }
         ListFormat::Table => {
-            new.iter().try_for_each(|entry| Ok(writeln!(out, "{}", line(entry, setting.lang))?))
+            new.iter().try_for_each(|new| Ok(writeln!(out, "{}", line(new, setting.lang))?))
         }
     })?;
     Ok(exit::CLEAN)

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use haechi_core::Lang;
-use haechi_core::profile::{Kind, Profile, Workload};
+use haechi_core::alert::Alert;
+use haechi_core::profile::{Entry, Kind, Predecessor, Profile, Workload};
 use haechi_core::text::visible;
 use haechi_profile::coverage::{Coverage, Part};
 use haechi_profile::least::Least;
@@ -39,6 +40,8 @@ pub(super) struct Row {
     news: Option<usize>,
     settled: bool,
     unsettled: BTreeSet<Part>,
+    /// The build before, from which something was taken over.
+    predecessor: Option<Predecessor>,
 }
 
 impl Row {
@@ -55,6 +58,7 @@ impl Row {
             news: profile.baseline_at.map(|_| news::news(profile.known(), profile.later()).len()),
             settled: coverage.is_settled(),
             unsettled: parts.map(|(part, _)| *part).collect(),
+            predecessor: profile.predecessor.clone(),
         }
     }
 
@@ -75,11 +79,18 @@ impl Row {
             ("entries", self.entries.to_string()),
             ("state", state),
         ];
-        texts::say(
+        let line = texts::say(
             lang,
             "list-line",
             &values.each_ref().map(|(name, value)| (*name, value.as_str())),
-        )
+        );
+        match &self.predecessor {
+            Some(before) => {
+                let values = [("image", before.image_name.as_str()), ("id", short(&before.image))];
+                format!("{line}  {}", texts::say(lang, "list-after", &values))
+            }
+            None => line,
+        }
     }
 }
 
@@ -106,13 +117,22 @@ pub(super) struct Data<'a> {
     calls_allowed_today: Option<usize>,
     least: &'a Least,
     entries: BTreeMap<Kind, BTreeSet<&'a str>>,
+    /// The build before, and what of the entries was taken over from it.
+    predecessor: Option<&'a Predecessor>,
+    carried: BTreeMap<Kind, BTreeSet<&'a str>>,
+    /// What was told while it was learned, of warning or more.
+    alerts_while_learned: &'a [Alert],
 }
 
-pub(super) fn data(known: &Known) -> Data<'_> {
-    let mut entries: BTreeMap<Kind, BTreeSet<&str>> = BTreeMap::new();
-    for entry in known.profile.known() {
-        entries.entry(entry.kind).or_default().insert(&entry.value);
+fn by_kind<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<Kind, BTreeSet<&'a str>> {
+    let mut found: BTreeMap<Kind, BTreeSet<&str>> = BTreeMap::new();
+    for entry in entries {
+        found.entry(entry.kind).or_default().insert(&entry.value);
     }
+    found
+}
+
+pub(super) fn data<'a>(known: &'a Known, amid: &'a [Alert]) -> Data<'a> {
     Data {
         schema: SCHEMA,
         number: known.id.map(|id| id.0),
@@ -122,13 +142,17 @@ pub(super) fn data(known: &Known) -> Data<'_> {
         coverage: &known.coverage,
         calls_allowed_today: known.today.calls(),
         least: &known.least,
-        entries,
+        entries: by_kind(known.profile.known()),
+        predecessor: known.profile.predecessor.as_ref(),
+        carried: by_kind(known.profile.carried.iter()),
+        alerts_while_learned: amid,
     }
 }
 
 /// Writes it for people.
 pub(super) fn table(
     known: &Known,
+    amid: &[String],
     is_all: bool,
     setting: &Setting,
     out: &mut dyn Write,
@@ -144,7 +168,10 @@ pub(super) fn table(
     if why.is_empty() {
         writeln!(out, "{}", say("settled", &[]))?;
     }
-    why.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    why.iter().chain(amid).try_for_each(|line| writeln!(out, "{line}"))?;
+    if let Some(before) = &profile.predecessor {
+        writeln!(out, "{}", taken_over(before, profile, lang))?;
+    }
     writeln!(out)?;
 
     let (runs, containers) = (coverage.runs.to_string(), coverage.containers.to_string());
@@ -188,6 +215,16 @@ pub(super) fn table(
             out,
         )?;
     }
+    let carried = by_kind(profile.carried.iter()).into_iter();
+    let carried: Vec<String> = carried
+        .flat_map(|(kind, values)| {
+            let name = say(&format!("kind-{}", kind.name()), &[]);
+            values.into_iter().map(move |value| format!("{name}: {value}"))
+        })
+        .collect();
+    if !carried.is_empty() {
+        section(&say("show-carried", &[]), carried.len(), &carried, is_all, lang, out)?;
+    }
     writeln!(out)?;
     for row in known.least.differences(&known.today, lang) {
         let line = format!("{}: {} -> {}", row.of, row.today, row.then);
@@ -206,6 +243,14 @@ pub(super) fn table(
         writeln!(out, "{}", say("show-refused", &[("names", &names.join(" "))]))?;
     }
     Ok(())
+}
+
+/// Of which build it is the next, by what, and how much was taken over.
+pub(super) fn taken_over(before: &Predecessor, profile: &Profile, lang: Lang) -> String {
+    let by = texts::say(lang, &format!("kinship-{}", texts::key(&before.by)), &[]);
+    let image = format!("{} ({})", before.image_name, short(&before.image));
+    let count = profile.carried.len().to_string();
+    texts::say(lang, "taken-over", &[("image", &image), ("by", &by), ("count", &count)])
 }
 
 fn section(

@@ -42,7 +42,7 @@ fn lesson(container: &str, until: i64, entries: Vec<Entry>) -> Lesson {
     };
     let workload = Workload { image: "sha256:1".into(), command: vec!["sh".into()] };
     let learned = Learned { workload, image_name: "web:1".into(), run, entries };
-    Lesson { learned, has_health_check: false }
+    Lesson { learned, has_health_check: false, execs: Vec::new() }
 }
 
 fn shell(container: &str) -> Vec<Entry> {
@@ -190,4 +190,95 @@ async fn what_could_not_be_kept_is_kept_and_told_later() {
     assert!(keeper.take(vec![lesson("a", 3000, new)], at(3000)).await.is_empty());
     keeper.store = good;
     assert_eq!(keeper.take(vec![lesson("a", 3010, vec![])], at(3010)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn of_a_new_build_only_what_no_update_explains_is_told_until_it_is_settled() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = keeper(dir.path()).await;
+    let mut known = shell("a");
+    known.push(entry("a", Kind::Listening, "tcp 80", "", 1002));
+    known.push(entry("a", Kind::Capability, "CHOWN", "", 1002));
+    known.push(entry("a", Kind::Executed, "/data/tool", "mounted", 1002));
+    keeper.take(vec![lesson("a", 2000, known)], at(2000)).await;
+    assert!(baseline(&keeper).await.is_some());
+    keeper.quiet.0.store(3600, Ordering::Relaxed);
+    let updated = |until, entries| {
+        let mut updated = lesson("b", until, entries);
+        updated.learned.workload.image = "sha256:2".into();
+        updated
+    };
+    let new = vec![
+        entry("b", Kind::Executed, "/bin/new", "image", 1001),
+        entry("b", Kind::Call, "bpf", "", 1001),
+        entry("b", Kind::Read, "/etc/new", "image", 1001),
+        entry("b", Kind::Written, "/new/x", "", 1001),
+        entry("b", Kind::Listening, "tcp 80", "", 1002),
+        entry("b", Kind::Capability, "CHOWN", "", 1002),
+        entry("b", Kind::Executed, "/data/tool", "mounted", 1002),
+    ];
+    assert_eq!(told(&keeper.take(vec![updated(2000, new)], at(2000)).await), []);
+    let strange = vec![
+        entry("b", Kind::Executed, "/bin/new", "changed", 1500),
+        entry("b", Kind::Listening, "tcp 4444", "", 1501),
+        entry("b", Kind::Capability, "SYS_ADMIN", "", 1502),
+        entry("b", Kind::Peer, "tcp 10.0.0.9:4444", "", 1503),
+    ];
+    let alerts = keeper.take(vec![updated(2010, strange)], at(2010)).await;
+    assert_eq!(
+        told(&alerts),
+        [
+            ("executed /bin/new", Priority::Error),
+            ("listens on tcp 4444", Priority::Warning),
+            ("used the capability SYS_ADMIN", Priority::Warning),
+        ]
+    );
+    assert!(
+        alerts[0].text.contains("the update of the image does not explain it (web:1 before)"),
+        "{}",
+        alerts[0].text
+    );
+    // It is settled by the same rule; then everything is told again, but what was taken over.
+    keeper.take(vec![updated(9000, vec![])], at(9000)).await;
+    assert_eq!(keeper.store.profile(ProfileId(2)).await.unwrap().baseline_at, Some(at(9000)));
+    let late = vec![entry("b", Kind::Call, "chown", "", 9100)];
+    let alerts = keeper.take(vec![updated(9110, late)], at(9110)).await;
+    assert_eq!(told(&alerts), [("made the system call chown", Priority::Notice)]);
+}
+
+#[tokio::test]
+async fn what_comes_right_after_a_command_of_the_engine_is_told_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = settled(dir.path()).await;
+    let exec = Exec { at: at(3000), command: "sh -c 'x\u{1b}[2J'".into() };
+    let new = vec![
+        entry("a", Kind::Executed, "/bin/before", "image", 2998),
+        entry("a", Kind::Executed, "/bin/then", "image", 3000),
+        entry("a", Kind::Executed, "/bin/later", "image", 3011),
+    ];
+    let lesson = Lesson { execs: vec![exec], ..lesson("a", 3010, new) };
+    let alerts = keeper.take(vec![lesson], at(3010)).await;
+    let with: Vec<bool> =
+        alerts.iter().map(|alert| alert.text.contains("had just been run in it")).collect();
+    assert_eq!(with, [false, true, false]);
+    assert!(!alerts[1].text.contains('\u{1b}'), "{:?}", alerts[1].text);
+}
+
+#[tokio::test]
+async fn names_made_to_mislead_forge_nothing_in_what_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = settled(dir.path()).await;
+    let evil = format!("/x\n2026-01-01 forged\u{1b}[2J\u{202e}\"'`$(x) {}", "가".repeat(300));
+    let mut new: Vec<Entry> = [Kind::Executed, Kind::Mapped, Kind::Written, Kind::Peer, Kind::Call]
+        .map(|kind| entry("a", kind, &evil, "changed", 3000))
+        .into();
+    new.iter_mut().for_each(|one| one.program.clone_from(&evil));
+    let mut lesson = lesson("a", 3010, new);
+    lesson.learned.run.name.clone_from(&evil);
+    lesson.execs = vec![Exec { at: at(2999), command: evil.clone() }];
+    let alerts = keeper.take(vec![lesson], at(3010)).await;
+    assert_eq!(alerts.len(), 5);
+    for alert in alerts {
+        assert!(!alert.text.contains(['\n', '\u{1b}', '\u{202e}']), "{:?}", alert.text);
+    }
 }

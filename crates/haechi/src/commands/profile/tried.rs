@@ -1,0 +1,309 @@
+//! `haechi profile try`: what the least privilege would refuse, found without giving it to the container that is used.
+//!
+//! Promises that nothing is called clean of which no source told: each says what it saw, and what it could not see.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use haechi_core::Lang;
+use haechi_core::profile::{Entry, Kind, Profile};
+use haechi_exchange::carry::{Outcome, back, carry};
+use haechi_exchange::heard::{Heard, Listener};
+use haechi_exchange::plan::Past;
+use haechi_exchange::rights::Rights;
+use haechi_exchange::swap;
+use haechi_exchange::trial::{self, Part, Trial};
+use haechi_exchange::watch::Fate;
+use haechi_profile::{calls, texts};
+use serde_json::json;
+
+use super::apply::Log;
+use super::beyond::{self, Beyond};
+use super::subject::{Subject, said};
+use super::{apply, note};
+use crate::args::ProfileTry;
+use crate::setting::Setting;
+use crate::{exit, output};
+
+/// How long it is waited for what the monitor keeps.
+pub(super) const KEPT: Duration = Duration::from_secs(7);
+/// A trial that finds which kind of rights was missing is watched so much longer than the one that failed.
+const LONGER: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(args: &ProfileTry, setting: &Setting) -> anyhow::Result<u8> {
+    let subject = Subject::of(&args.of, setting).await?;
+    super::notes(setting, &subject.unsettled);
+    let time = Duration::from_secs(args.seconds);
+    if args.watch {
+        return watched(&subject, setting).await;
+    }
+    if args.restart {
+        return restarted(args, &subject, time, setting).await;
+    }
+    let swept = swap::sweep(&subject.engine, subject.id()).await?;
+    if swept > 0 {
+        note(setting, "try-swept", &[("count", &swept.to_string())]);
+    }
+    let done = tokio::select! {
+        done = beside(&subject, time, setting) => done,
+        () = apply::interrupted() => Err(said(setting, "try-interrupted", &[])),
+    };
+    if done.is_err() {
+        swap::sweep(&subject.engine, subject.id()).await?;
+    }
+    done
+}
+
+/// What the monitor saw of the container that is used.
+async fn watched(subject: &Subject, setting: &Setting) -> anyhow::Result<u8> {
+    let profile = stored(subject).await?;
+    let found = Beyond::of(&subject.known, &profile, None);
+    let watched = profile.runs.iter().any(|run| run.container == subject.id());
+    let lines = found.lines(setting.lang);
+    output::stdout(|out| {
+        lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        Ok(())
+    })?;
+    if !watched {
+        return Err(said(setting, "try-not-watched", &[("name", subject.name())]));
+    }
+    if lines.is_empty() {
+        note(setting, "try-watch-clean", &[]);
+    }
+    Ok(if lines.is_empty() { exit::CLEAN } else { exit::FINDINGS })
+}
+
+/// The profile as it is on record now.
+async fn stored(subject: &Subject) -> anyhow::Result<Profile> {
+    let workload = &subject.known.profile.workload;
+    let all = subject.store.workloads().await.map_err(super::store_failure)?;
+    match all.iter().find(|(_, profile)| profile.workload == *workload) {
+        Some((id, _)) => Ok(subject.store.profile(*id).await.map_err(super::store_failure)?),
+        None => Ok(Profile::default()),
+    }
+}
+
+async fn beside(subject: &Subject, time: Duration, setting: &Setting) -> anyhow::Result<u8> {
+    let least = Rights::least(&subject.known.least);
+    let open = Rights::logging(&subject.known.least.calls, &subject.known.today);
+    let (plan, control) = (subject.beside(&least, setting)?, subject.beside(&open, setting)?);
+    let seconds = texts::duration(setting.lang, time.as_secs());
+    note(setting, "try-began", &[("name", subject.name()), ("time", &seconds)]);
+    let ran = subject.ran();
+    let names = ["try", "log"].map(|end| format!("{}-{end}-haechi", subject.name()));
+    let [tried, logged] = &names;
+    let known = OnceLock::new();
+    let (trial, control) = tokio::join!(
+        trial::run(&subject.engine, &plan, tried, ran, time, &known),
+        trial::listened(&subject.engine, &control, logged, ran, time),
+    );
+    let (trial, (control, heard)) = (trial?, control?);
+    let mut lines = vec![apply::line(setting.lang, "try-with", &trial.fate)];
+    lines.extend(apply::log(setting.lang, &trial.log));
+    lines.push(apply::line(setting.lang, "try-without", &control.fate));
+    if !control.fate.is_well() {
+        lines.extend(apply::log(setting.lang, &control.log));
+    }
+    let is_comparable = control.fate.is_well();
+    if !trial.fate.is_well() && is_comparable {
+        lines.extend(why(subject, &trial, setting).await);
+    }
+    let (recorded, calls) = recorded(setting.lang, &heard);
+    lines.extend(recorded);
+    let (told, monitor) = told(subject, &[&trial.id, &control.id], setting.lang).await?;
+    lines.extend(told);
+    lines.extend(apply::kept(setting.lang, &least));
+    output::stdout(|out| Ok(lines.iter().try_for_each(|line| writeln!(out, "{line}"))?))?;
+    if !is_comparable && !trial.fate.is_well() {
+        note(setting, "try-says-nothing", &[]);
+        return Ok(exit::COULD_NOT_VERIFY);
+    }
+    Ok(verdict(trial.fate.is_well(), calls, monitor, setting))
+}
+
+/// What is the last word: something was refused, nothing, or nobody could tell.
+fn verdict(lives: bool, calls: Option<bool>, monitor: Option<bool>, setting: &Setting) -> u8 {
+    if !lives || calls == Some(true) || monitor == Some(true) {
+        note(setting, "try-refused", &[]);
+        return exit::FINDINGS;
+    }
+    match calls.or(monitor) {
+        Some(_) => {
+            note(setting, "try-clean", &[]);
+            exit::CLEAN
+        }
+        None => {
+            note(setting, "try-unknown", &[]);
+            exit::COULD_NOT_VERIFY
+        }
+    }
+}
+
+/// Which kind of rights it is that a container did not live without.
+pub(super) async fn why(subject: &Subject, failed: &Trial, setting: &Setting) -> Vec<String> {
+    let known = &subject.known;
+    let least = Rights::least(&known.least);
+    let open = Rights::logging(&known.least.calls, &known.today);
+    let time = failed.lived.saturating_add(LONGER);
+    let mut lines = Vec::new();
+    for part in Part::ALL {
+        let Some(rights) = part.alone(&least, &open) else { continue };
+        let Ok(plan) = subject.beside(&rights, setting) else { continue };
+        let name = format!("{}-part-haechi", subject.name());
+        let once = OnceLock::new();
+        let trial = trial::run(&subject.engine, &plan, &name, subject.ran(), time, &once).await;
+        if let Ok(trial) = trial
+            && !trial.fate.is_well()
+        {
+            let what = texts::say(setting.lang, part.key(), &[]);
+            lines.push(texts::say(setting.lang, "try-part", &[("what", &what)]));
+        }
+    }
+    if lines.is_empty() {
+        lines.push(texts::say(setting.lang, "try-no-part", &[]));
+    }
+    lines
+}
+
+/// What the kernel recorded, in lines; whether there is something, if that is known.
+pub(super) fn recorded(lang: Lang, heard: &Result<Heard, String>) -> (Vec<String>, Option<bool>) {
+    match heard {
+        Err(why) => (vec![texts::say(lang, "heard-not", &[("why", why)])], None),
+        Ok(heard) if heard.calls.is_empty() && (heard.lost || !heard.is_proven) => {
+            let why =
+                texts::say(lang, if heard.lost { "heard-lost" } else { "heard-nothing" }, &[]);
+            (vec![texts::say(lang, "heard-not", &[("why", &why)])], None)
+        }
+        Ok(heard) if heard.calls.is_empty() => {
+            (vec![texts::say(lang, "heard-clean", &[])], Some(false))
+        }
+        Ok(heard) => {
+            let mut lines = vec![texts::say(lang, "heard-calls", &[])];
+            lines.extend(heard.calls.iter().map(|(call, programs)| {
+                let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
+                haechi_core::text::visible(&format!("  {call}  {}", programs.join(" ")))
+                    .into_owned()
+            }));
+            if heard.lost {
+                lines.push(texts::say(lang, "heard-part", &[]));
+            }
+            (lines, Some(true))
+        }
+    }
+}
+
+/// What the monitor saw of containers that were tried, in lines; whether there is something, if it watched.
+pub(super) async fn told(
+    subject: &Subject,
+    ids: &[&str],
+    lang: Lang,
+) -> anyhow::Result<(Vec<String>, Option<bool>)> {
+    let is_theirs = |one: &str| ids.contains(&one);
+    // Whoever keeps it does so by and by; without a monitor of the one that is used there is nobody to wait for.
+    let before = stored(subject).await?;
+    let is_watching = before.runs.iter().any(|run| {
+        let since = jiff::Timestamp::now().duration_since(run.until);
+        since < jiff::SignedDuration::from_mins(3)
+    });
+    if is_watching {
+        tokio::time::sleep(KEPT).await;
+    }
+    let profile = stored(subject).await?;
+    if !profile.runs.iter().any(|run| is_theirs(&run.container)) {
+        return Ok((vec![texts::say(lang, "told-not", &[])], None));
+    }
+    let found = Beyond::of(&subject.known, &profile, Some(&is_theirs));
+    let (least, today) = (&subject.known.least, &subject.known.today);
+    // What is not given today either was refused before.
+    let given = (today.seccomp.as_deref() == Some("default"))
+        .then(|| calls::docker(today.capabilities.iter().flatten().map(String::as_str)));
+    let is_given = |call: &str| given.as_ref().is_none_or(|given| given.contains(call));
+    let refused: Vec<&Entry> = profile
+        .entries
+        .iter()
+        .filter(|entry| is_theirs(&entry.container))
+        .filter(|entry| match entry.kind {
+            Kind::RefusedCall => {
+                !least.calls.allowed.contains(&entry.value) && is_given(&entry.value)
+            }
+            Kind::RefusedCapability => {
+                today.capabilities.as_ref().is_none_or(|held| held.contains(&entry.value))
+            }
+            _ => false,
+        })
+        .collect();
+    let mut lines = found.lines(lang);
+    lines.extend(refused.iter().map(|entry| beyond::line(entry, lang)));
+    if lines.is_empty() {
+        return Ok((vec![texts::say(lang, "told-clean", &[])], Some(false)));
+    }
+    lines.insert(0, texts::say(lang, "told-beyond", &[]));
+    Ok((lines, Some(true)))
+}
+
+async fn restarted(
+    args: &ProfileTry,
+    subject: &Subject,
+    time: Duration,
+    setting: &Setting,
+) -> anyhow::Result<u8> {
+    let open = Rights::logging(&subject.known.least.calls, &subject.known.today);
+    let plan = subject.instead(&open, false, setting)?;
+    subject.check(&plan, setting).await?;
+    if !plan.past.running {
+        return Err(said(setting, "try-not-running", &[("name", subject.name())]));
+    }
+    if !args.yes {
+        apply::show(subject, &[], setting).await?;
+        note(setting, "try-restart-would", &[("name", subject.name())]);
+        return Ok(exit::COULD_NOT_VERIFY);
+    }
+    let (store, detail) = (subject.store.clone(), json!({"for": args.seconds}));
+    let log = Log::begin(store, "TryProfile", subject.name(), detail, setting).await?;
+    let known = std::sync::Arc::new(OnceLock::new());
+    let listener = match subject.engine.is_local() {
+        true => Listener::begin(known.clone()).map_err(|error| error.to_string()),
+        false => Err(texts::say(setting.lang, "heard-elsewhere", &[])),
+    };
+    let outcome =
+        carry(&subject.engine, &plan, subject.ran(), time, &known, apply::interrupted()).await;
+    let heard = match listener {
+        Ok(listener) => Ok(listener.end().await),
+        Err(why) => Err(why),
+    };
+    let (back, fate) = match outcome {
+        Outcome::Kept(made, fate) => {
+            let back = back(&subject.engine, &made, Some(fate.clone()), time).await;
+            (back, Some(fate))
+        }
+        Outcome::Back(mut back) => {
+            let fate = back.fate.take();
+            (back, fate)
+        }
+        Outcome::Failed(failed) => {
+            log.end("failed").await;
+            return Err(apply::failed(&failed, &plan.past, setting));
+        }
+    };
+    log.end(if back.left.is_none() { "done" } else { "failed" }).await;
+    if let Some(left) = &back.left {
+        return Err(apply::not_back(&plan.past, left, setting));
+    }
+    let fate = fate.unwrap_or(Fate::Lives { health: None });
+    let mut lines = vec![apply::line(setting.lang, "try-without", &fate)];
+    if !fate.is_well() {
+        lines.extend(apply::log(setting.lang, &back.log));
+    }
+    let (recorded, calls) = recorded(setting.lang, &heard);
+    lines.extend(recorded);
+    let (told, monitor) = told(subject, &[&back.id], setting.lang).await?;
+    lines.extend(told);
+    let Past { name, .. } = &plan.past;
+    output::stdout(|out| Ok(lines.iter().try_for_each(|line| writeln!(out, "{line}"))?))?;
+    note(setting, "try-back", &[("name", name)]);
+    if !fate.is_well() {
+        note(setting, "try-says-nothing", &[]);
+        return Ok(exit::COULD_NOT_VERIFY);
+    }
+    Ok(verdict(true, calls, monitor, setting))
+}
