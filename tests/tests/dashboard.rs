@@ -23,13 +23,14 @@ const WEB: &str = "haechi-test-dashboard-web";
 const POLICY: &str = "[[monitor.responses]]\ntag = \"remote-access\"\ncontainer = \"haechi-test-dashboard-*\"\nresponse = \"pause\"\n";
 
 /// Pages, as they are called in pictures.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 14] = [
     ("overview", "/"),
     ("checklist", "/checklist"),
     ("item", "/checklist/cis-docker-1.13.0/5.4"),
     ("exceptions", "/exceptions"),
     ("images", "/images"),
     ("containers", "/containers"),
+    ("profiles", "/profiles"),
     ("events", "/events"),
     ("activity", "/activity"),
     ("audit", "/audit"),

@@ -216,5 +216,17 @@ fn whatever_becomes_another_is_told_and_a_new_build_is_not() {
         Haechi::new(&["profile", "show", NEXT]).data(data).policy(POLICY).run().must_end_with(0);
     assert!(show.stdout.contains("The next build of haechi-test-drift/job:1"), "{}", show.stdout);
     assert!(show.stdout.contains("Taken over from the build before"), "{}", show.stdout);
+    // It was learned with that in it: whoever uses the profile is told.
+    for words in
+        [&["show", NEXT][..], &["seccomp", NEXT, "--unsettled"], &["run", NEXT, "--unsettled"]]
+    {
+        until("what was told while it was learned is named", || {
+            let words = [&["profile"], words].concat();
+            let done = Haechi::new(&words).data(data).policy(POLICY).run().must_end_with(0);
+            let said = [done.stdout, done.stderr].concat();
+            said.contains("alerts of warning or more were told of its containers: 1")
+                && said.contains("executed /opt/evil")
+        });
+    }
     assert_eq!(told(&monitor, NEXT).len(), 1, "{:?}", told(&monitor, NEXT));
 }

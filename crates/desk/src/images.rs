@@ -64,7 +64,8 @@ pub(crate) async fn show(
     let mut rows: Vec<_> = of_image.into_iter().map(containers::row).collect();
     containers::count_alerts(desk, &mut rows).await?;
     let running = containers::running(desk, &inventory, id, &rows).await?;
-    let (seen, profiles) = profiles::of_image(desk, &inventory, id, report.as_ref(), &running).await?;
+    let (seen, profiles) =
+        profiles::of_image(desk, &inventory, id, report.as_ref(), &running).await?;
     Ok(ImagePage {
         image: row(kept),
         report: match report {

@@ -46,8 +46,10 @@ impl Known {
         let today = given(desk, inventory, &profile).await?;
         let policy = (desk.setup.policy)().map_err(unavailable)?;
         let hours = u64::try_from(policy.policy.monitor.observed_hours_min).unwrap_or_default();
-        let rule =
-            Rule { quiet_min: hours.saturating_mul(3600), has_health_check: today.has_health_check };
+        let rule = Rule {
+            quiet_min: hours.saturating_mul(3600),
+            has_health_check: today.has_health_check,
+        };
         let coverage = Coverage::of(&profile, &rule);
         profile.workload.command = redact::arguments(&profile.workload.command);
         Ok(Self { profile, coverage, today })

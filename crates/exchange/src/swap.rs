@@ -198,10 +198,8 @@ pub async fn put_back(engine: &HttpApi, made: &Made) -> Result<(), ApiError> {
     let old = inspect(engine, &past.id).await?;
     match inspect(engine, &made.id).await {
         Ok(new) => {
-            restart(engine, &made.id, &json!({"Name": "no"})).await?;
-            if is(&new, "/State/Running") || is(&new, "/State/Restarting") {
-                stop(engine, &made.id).await?;
-            }
+            // It also ends that the engine starts it again and again. One that is stopped is so already.
+            stop(engine, &made.id).await?;
             if text(&new, "/Name").trim_start_matches('/') == past.name {
                 rename(engine, &made.id, &past.failed_name()).await?;
             }

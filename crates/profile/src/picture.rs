@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn a_line_says_what_is_known_and_why_not_more() {
         let rule = Rule { quiet_min: 3600, has_health_check: false };
-        let mut known = profile(&[(Kind::Call, "read"), (Kind::Capability, "CHOWN")]);
-        known.entries.push(entry(Kind::Call, "write", 7300));
+        let mut known = profile(&[(Kind::Call, "bpf"), (Kind::Capability, "CHOWN")]);
+        known.entries.push(entry(Kind::Call, "mount", 7300));
         let found = line(3, &known, &Coverage::of(&known, &rule), &Today::default(), None);
         assert!(found.settled && found.open.is_empty());
         assert_eq!((found.calls_used, found.calls_today, found.news), (2, None, None));

@@ -1,5 +1,9 @@
 //! A new build of a workload's image takes over what no build changes, from the build before and from no other.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may stop at once")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may stop at once"
+)]
 
 mod common;
 

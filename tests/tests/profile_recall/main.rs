@@ -82,8 +82,6 @@ const ATTACKS: [(Service, &[&str]); 5] = [
 const BY_REDIS: &str = "persist-cron";
 /// What is told at the least.
 const RECALL_MIN: usize = 30;
-/// Alerts about a day of everyday work at most.
-const FALSE_ALARMS_MAX: usize = 0;
 
 /// What was told about a container as new in a stretch of time: kind, what it was, how urgent. Without marks, calls last.
 fn told(
@@ -263,7 +261,7 @@ fn attacks_are_new_and_everyday_work_is_not() {
         }
     }
     println!("\nrecall: {seen} of {count} attacks told as new; {alarms} false alarms\n");
-    assert!(alarms <= FALSE_ALARMS_MAX, "{alarms} false alarms");
+    assert_eq!(alarms, 0, "false alarms");
     assert!(seen >= RECALL_MIN, "only {seen} of {count}");
 }
 

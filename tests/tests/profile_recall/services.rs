@@ -230,7 +230,7 @@ impl Service {
                     ))
                 }),
                 Box::new(move || {
-                    drop(self.send(if round % 2 == 0 {
+                    drop(self.send(if round.is_multiple_of(2) {
                         b"BGSAVE\r\n"
                     } else {
                         b"BGREWRITEAOF\r\n"

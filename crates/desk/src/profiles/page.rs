@@ -153,7 +153,8 @@ fn rows(uses: Vec<PackageUse>, report: Option<&ImageReport>) -> (Vec<PackageRow>
 
 fn containers_of(profile: &Profile) -> Vec<ProfiledRow> {
     let row = |id: &str| {
-        let last = profile.runs.iter().filter(|run| run.container == id).max_by_key(|run| run.until)?;
+        let last =
+            profile.runs.iter().filter(|run| run.container == id).max_by_key(|run| run.until)?;
         Some(ProfiledRow { id: id.to_owned(), name: last.name.clone(), until: last.until })
     };
     newest(profile).into_iter().take(CONTAINERS).filter_map(row).collect()

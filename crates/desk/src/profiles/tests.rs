@@ -1,8 +1,8 @@
 //! Tests of what is told about profiles: from the store, and by a made-up program that makes files.
 
 use haechi_core::profile::{Entry, Kind, Phase, Run, Workload};
-use haechi_core::risk::{ContainerKept, Given, ImageKept, Inventory};
-use haechi_protocol::{FileKind, MakeFile, Role, ShowContainer, ShowProfile};
+use haechi_core::risk::Given;
+use haechi_protocol::{FileKind, MakeFile, Role, ShowProfile};
 use haechi_store::Learned;
 use jiff::{SignedDuration, Timestamp};
 
@@ -82,11 +82,8 @@ async fn profiles_are_told_without_secrets_and_with_what_is_given_today() {
     let links = of_container(&desk, &id(2)).await.unwrap();
     assert_eq!(links.iter().map(|link| link.number).collect::<Vec<_>>(), [rest.rows[0].number]);
     assert!(of_container(&desk, &id(3)).await.unwrap().is_empty());
-    let _ = ShowContainer { id: id(1) };
-
     let kept = Today::of_kept("web-1", Given { seccomp: Some("off".into()), ..Given::default() });
     assert!(kept.calls().is_some(), "what was kept of it is what it is given");
-    let _ = (ContainerKept::default(), ImageKept::default(), Inventory::default());
 }
 
 #[tokio::test]

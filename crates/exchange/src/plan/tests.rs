@@ -1,3 +1,5 @@
+//! Plans from what an engine says of a container of everything.
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -33,6 +33,9 @@ pub struct Serve {
     /// Do not watch containers
     #[arg(long, env = "HAECHI_NO_MONITOR")]
     pub no_monitor: bool,
+    /// Also make profiles of what containers use (`haechi profile`)
+    #[arg(long, env = "HAECHI_PROFILE", conflicts_with = "no_monitor")]
+    pub profile: bool,
     /// Only tell alerts, whatever the policy says about responses
     #[arg(long, env = "HAECHI_NO_RESPOND")]
     pub no_respond: bool,

@@ -50,9 +50,13 @@ pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u
             let amid = amid::alerts(&known, setting).await?;
             let mut lines = amid::lines(&known, setting).await?;
             lines.extend(enforce::line(known.id, setting).await?);
+            let packages = super::profiled::counts(&known.profile, &known.coverage, setting).await;
+            let number = known.id.map_or(0, |id| id.0);
+            let (profile, coverage, today) = (&known.profile, &known.coverage, &known.today);
+            let line = haechi_profile::picture::line(number, profile, coverage, today, packages);
             output::stdout(|out| match args.format {
-                ListFormat::Json => json(&show::data(&known, &amid), out),
-                ListFormat::Table => show::table(&known, &lines, args.all, setting, out),
+                ListFormat::Json => json(&show::data(&known, &line, &amid), out),
+                ListFormat::Table => show::table(&known, &line, &lines, args.all, setting, out),
             })?;
             Ok(exit::CLEAN)
         }

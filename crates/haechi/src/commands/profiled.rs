@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use haechi_core::inventory::{Part, Scan};
 use haechi_core::profile::Profile;
-use haechi_core::report::profiles::{PackageState, PackageStates, ProfileLine};
+use haechi_core::report::profiles::{PackageCounts, PackageState, PackageStates, ProfileLine};
 use haechi_core::verdict::ImageReport;
 use haechi_core::{Report, Snapshot};
 use haechi_facts::redact;
@@ -81,12 +81,7 @@ pub async fn complete(
         };
         let read = read.or(earlier.as_ref());
         for one in &all {
-            let counts = read.map(|read| {
-                let is_settled =
-                    read.is_whole(Part::Packages) && one.coverage.unsettled(&PARTS).is_empty();
-                let packages = &read.scan.packages;
-                packages::counts(&packages::of(packages, &one.profile.entries, is_settled))
-            });
+            let counts = read.map(|read| counted(read, &one.profile, &one.coverage));
             let mut line =
                 picture::line(one.number, &one.profile, &one.coverage, &one.today, counts);
             line.command = redact::arguments(&line.command);
@@ -104,6 +99,23 @@ pub async fn complete(
     lines.sort_by_key(|line| line.number);
     report.profiles = lines;
     Ok(())
+}
+
+/// How many packages of a workload's image are of each state, if the last verification on this host took it apart.
+pub async fn counts(
+    profile: &Profile,
+    coverage: &Coverage,
+    setting: &Setting,
+) -> Option<PackageCounts> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let store = super::store(setting).await.ok()?;
+    let read = store.image_report(&host, &profile.workload.image).await.ok()??;
+    Some(counted(&read, profile, coverage))
+}
+
+fn counted(read: &ImageReport, profile: &Profile, coverage: &Coverage) -> PackageCounts {
+    let is_settled = read.is_whole(Part::Packages) && coverage.unsettled(&PARTS).is_empty();
+    packages::counts(&packages::of(&read.scan.packages, &profile.entries, is_settled))
 }
 
 /// What was seen of the packages of an image that was taken apart by itself; nothing if none of its containers was watched here.

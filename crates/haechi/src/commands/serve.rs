@@ -72,7 +72,10 @@ pub async fn run(args: &Serve, setting: &Setting) -> anyhow::Result<u8> {
         update: update(args),
         monitor: (is_root && !args.no_monitor).then(|| {
             let monitor = &policy.policy.monitor;
-            let answers = !monitor.responses.is_empty() || !monitor.denied_programs.is_empty();
+            // What is enforced of profiles can be said at any time.
+            let answers = args.profile
+                || !monitor.responses.is_empty()
+                || !monitor.denied_programs.is_empty();
             monitor_arguments(args, answers && !args.no_respond)
         }),
         watched: watched(setting),
@@ -304,6 +307,9 @@ fn monitor_arguments(args: &Serve, respond: bool) -> Vec<String> {
     let mut arguments = vec!["monitor".to_owned(), "--desk".into()];
     if respond {
         arguments.push("--respond".into());
+    }
+    if args.profile {
+        arguments.push("--profile".into());
     }
     for rules in &args.rules {
         arguments.extend(["--rules".into(), rules.display().to_string()]);

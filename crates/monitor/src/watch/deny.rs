@@ -22,7 +22,7 @@ use crate::monitor::Clock;
 const RULE: &str = "Program refused by the policy";
 /// How often it is looked for refusals; nothing waits for that, the program is refused already.
 const LOOK: Duration = Duration::from_millis(50);
-/// Containers that are remembered before they start; one that is never started is never forgotten.
+/// Containers that are remembered before they start.
 const MADE_MAX: usize = 4096;
 /// What execve(2) returns: `EPERM`.
 const REFUSED: i64 = -1;
@@ -113,9 +113,18 @@ impl Guard {
 
     /// A container was made: what it starts first is held against its profile as well.
     pub fn made(&mut self, container: &Container) {
-        if self.has_rules() && self.made.len() < MADE_MAX {
+        if self.made.len() >= MADE_MAX {
+            // Those that are gone already; one that waits begins unguarded, as if it had been made before.
+            self.made.clear();
+        }
+        if self.has_rules() {
             self.made.insert(container.id.clone(), container.clone());
         }
+    }
+
+    /// A container was removed.
+    pub fn unmade(&mut self, id: &str) {
+        self.made.remove(id);
     }
 
     /// A container's control group came; if it is known what it is, it is guarded before its first program.

@@ -70,6 +70,7 @@ fn walk(
             "alerts",
             "lost",
             "watches",
+            "behaviour",
             "registry_digest",
             "scan",
             "vulnerabilities",

@@ -125,6 +125,7 @@ async fn set(
         let parts: &[Part] =
             if args.files { &[Part::Programs, Part::Files] } else { &[Part::Programs] };
         known.warn(parts, false, setting)?;
+        super::notes(setting, &super::amid::lines(&known, setting).await?);
         if mode == Some(Mode::Deny) && !args.at_once {
             state.may_deny(target, args.files, setting.lang)?;
         }
@@ -327,4 +328,88 @@ fn doing(of: &Enforcement, guarded: Option<&Guarded>, lang: Lang) -> Vec<String>
         lines.push(texts::say(lang, "enforce-problem", &[("problem", &guarded.problem)]));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enforcement(mode: Mode) -> Enforcement {
+        Enforcement {
+            profile: ProfileId(1),
+            mode,
+            with_files: true,
+            since: Timestamp::UNIX_EPOCH,
+            actor: "uid 0".into(),
+        }
+    }
+
+    fn guarded(mode: Mode, tier: &str, problem: &str) -> Guarded {
+        Guarded {
+            profile: ProfileId(1),
+            mode,
+            with_files: false,
+            tier: tier.into(),
+            containers: 2,
+            problem: problem.into(),
+            since: Timestamp::now(),
+            at: Timestamp::now(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_claimed_that_nobody_does() {
+        let deny = enforcement(Mode::Deny);
+        for lang in [Lang::En, Lang::Ko] {
+            let say = |guarded: Option<Guarded>| doing(&deny, guarded.as_ref(), lang).join("\n");
+            let done = texts::say(lang, "enforce-guarded", &[("count", "2"), ("tier", "fanotify")]);
+            assert!(say(Some(guarded(Mode::Deny, "fanotify", ""))).contains(&done));
+            for other in [
+                None,
+                Some(guarded(Mode::DryRun, "fanotify", "")),
+                Some(guarded(Mode::Deny, "", "this kernel cannot")),
+            ] {
+                let said = say(other);
+                assert!(!said.contains(&done) && !said.contains("enforce-"), "{said}");
+            }
+            let limited = say(Some(guarded(Mode::Deny, "fanotify", "a\nb")));
+            assert!(!limited.contains("a\nb") && !limited.contains("enforce-"), "{limited}");
+        }
+        let old = Timestamp::now().checked_sub(SignedDuration::from_secs(31)).unwrap();
+        assert!(!is_fresh(&Guarded { at: old, ..guarded(Mode::Deny, "lsm", "") }));
+    }
+
+    #[test]
+    fn all_that_can_be_found_is_said_in_both_languages() {
+        let state = State {
+            id: ProfileId(1),
+            image: "a".into(),
+            allowed: Allowed::default(),
+            enforcement: None,
+            guarded: None,
+            found: Vec::new(),
+        };
+        for because in ["not-allowed", "replaced", "written"] {
+            for origin in ["", "image", "changed", "mounted", "memory"] {
+                for mode in [Mode::DryRun, Mode::Deny] {
+                    let one = Refused {
+                        mode,
+                        because: because.into(),
+                        value: "/x\n\u{1b}[2J".into(),
+                        origin: origin.into(),
+                        container: "a".into(),
+                        first_at: Timestamp::UNIX_EPOCH,
+                        last_at: Timestamp::UNIX_EPOCH,
+                        times: 3,
+                    };
+                    let [en, ko] = [Lang::En, Lang::Ko].map(|lang| state.found_line(&one, lang));
+                    assert!(
+                        en != ko && !en.contains("enforce-") && !ko.contains("enforce-"),
+                        "{en} {ko}"
+                    );
+                    assert!(!en.contains(['\n', '\u{1b}']), "{en}");
+                }
+            }
+        }
+    }
 }

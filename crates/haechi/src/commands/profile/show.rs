@@ -6,6 +6,7 @@ use std::io::Write;
 use haechi_core::Lang;
 use haechi_core::alert::Alert;
 use haechi_core::profile::{Entry, Kind, Predecessor, Profile, Workload};
+use haechi_core::report::profiles::{CurvePoint, PackageCounts, PackageState, ProfileLine};
 use haechi_core::text::visible;
 use haechi_profile::coverage::{Coverage, Part};
 use haechi_profile::least::Least;
@@ -120,6 +121,10 @@ pub(super) struct Data<'a> {
     /// The build before, and what of the entries was taken over from it.
     predecessor: Option<&'a Predecessor>,
     carried: BTreeMap<Kind, BTreeSet<&'a str>>,
+    /// Hours in which something new was seen, and how much was known at the end of each.
+    curve: &'a [CurvePoint],
+    /// Packages of its image by what was seen of them; none if no verification took it apart.
+    packages: Option<&'a PackageCounts>,
     /// What was told while it was learned, of warning or more.
     alerts_while_learned: &'a [Alert],
 }
@@ -132,8 +137,10 @@ fn by_kind<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<Kind, BTree
     found
 }
 
-pub(super) fn data<'a>(known: &'a Known, amid: &'a [Alert]) -> Data<'a> {
+pub(super) fn data<'a>(known: &'a Known, line: &'a ProfileLine, amid: &'a [Alert]) -> Data<'a> {
     Data {
+        curve: &line.curve,
+        packages: line.packages.as_ref(),
         schema: SCHEMA,
         number: known.id.map(|id| id.0),
         workload: &known.profile.workload,
@@ -152,6 +159,7 @@ pub(super) fn data<'a>(known: &'a Known, amid: &'a [Alert]) -> Data<'a> {
 /// Writes it for people.
 pub(super) fn table(
     known: &Known,
+    line: &ProfileLine,
     amid: &[String],
     is_all: bool,
     setting: &Setting,
@@ -185,7 +193,12 @@ pub(super) fn table(
     ];
     let times = times.each_ref().map(|(name, value)| (*name, value.as_str()));
     writeln!(out, "{}", say("show-times", &times))?;
-    writeln!(out, "{}", say("show-curve", &[("curve", &curve(coverage))]))?;
+    let points = line.columns(CURVE);
+    let new = columns(points.iter().map(|point| point.new));
+    let all = columns(points.iter().map(|point| point.total));
+    writeln!(out, "{}", say("show-curve", &[("curve", &new)]))?;
+    let values = [("curve", all.as_str()), ("count", &line.entries.to_string())];
+    writeln!(out, "{}", say("show-known", &values))?;
     let phases: Vec<String> = coverage
         .phases
         .iter()
@@ -229,6 +242,17 @@ pub(super) fn table(
     for row in known.least.differences(&known.today, lang) {
         let line = format!("{}: {} -> {}", row.of, row.today, row.then);
         writeln!(out, "{}", visible(&line))?;
+    }
+    match &line.packages {
+        None => writeln!(out, "{}", say("show-packages-unread", &[]))?,
+        Some(counts) => {
+            let count =
+                |state: PackageState| counts.get(&state).copied().unwrap_or_default().to_string();
+            let counts = PackageState::ALL.map(|state| (state.name(), count(state)));
+            let counts = counts.each_ref().map(|(name, count)| (*name, count.as_str()));
+            let said = say("packages-counted", &counts);
+            writeln!(out, "{}", say("show-packages", &[("counts", &said)]))?;
+        }
     }
     let made = &known.least.calls;
     let (seen, added) = (made.seen.len().to_string(), made.added.len().to_string());
@@ -285,20 +309,13 @@ fn folders(paths: &BTreeSet<&str>) -> Vec<String> {
     sorted.into_iter().map(|(folder, count)| format!("{folder}/  {count}")).collect()
 }
 
-/// New entries over the time of watching, as a line of columns.
-fn curve(coverage: &Coverage) -> String {
-    let hours = coverage.watched.div_ceil(3600).max(1);
-    let columns = hours.min(CURVE);
-    let mut heights: BTreeMap<u64, u64> = BTreeMap::new();
-    for (hour, count) in &coverage.curve {
-        *heights.entry(hour.saturating_mul(columns) / hours).or_default() += count;
-    }
-    let most = heights.values().copied().max().unwrap_or_default().max(1);
+/// Numbers as a line of columns, the highest as high as a letter.
+fn columns(counts: impl Iterator<Item = u64> + Clone) -> String {
+    let most = counts.clone().max().unwrap_or_default().max(1);
     let top = HEIGHTS.len() as u64 - 1;
-    let column = |at: u64| {
-        let count = heights.get(&at).copied().unwrap_or_default();
+    let column = |count: u64| {
         let height = usize::try_from((count * top).div_ceil(most)).unwrap_or_default();
         HEIGHTS.get(height).copied().unwrap_or('█')
     };
-    (0..columns).map(column).collect()
+    counts.map(column).collect()
 }
