@@ -4,13 +4,14 @@
 use std::fs;
 use std::path::Path;
 
-use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, docker, until};
+use haechi_tests::{Gone, Image, Layer, Monitor, docker, until};
 use serde_json::Value;
+
+use crate::{profile, without_rules, workload_with};
 
 const TAG: &str = "haechi-test-news/job:1";
 const NAME: &str = "haechi-test-news";
 const OTHER: &str = "haechi-test-news-other";
-const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
 /// The same work again and again, with a program that may be there or not.
 const SCRIPT: &str = "#!/bin/sh
 while :; do
@@ -32,14 +33,6 @@ fn load(busybox: &[u8]) {
     image.load();
 }
 
-fn monitor(data: &Path) -> Monitor {
-    let words =
-        ["monitor", "--profile", "--rules", "none.yaml", "--only-rules", "--format", "json"];
-    let haechi = Haechi::new(&words).data(data).policy(POLICY);
-    fs::write(haechi.dir().join("none.yaml"), "[]\n").unwrap();
-    Monitor::begin(haechi)
-}
-
 /// Alerts about a program that was executed: its path and how urgent.
 fn executed(monitor: &Monitor) -> Vec<(String, String)> {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -54,18 +47,10 @@ fn executed(monitor: &Monitor) -> Vec<(String, String)> {
         .collect()
 }
 
-fn profile(data: &Path, words: &[&str]) -> Haechi {
-    Haechi::new(&[&["profile"], words].concat()).data(data).policy(POLICY)
-}
-
-fn row(data: &Path) -> Option<Value> {
-    let list = profile(data, &["list", "--format", "json"]).run().must_end_with(0).json();
-    list.as_array().unwrap().iter().find(|row| row["image"] == TAG).cloned()
-}
-
 /// Containers that the monitor has seen for so long that anything would have been told.
 fn watched_again(data: &Path) {
-    let watched = || row(data).and_then(|row| row["watched"].as_u64()).unwrap_or_default();
+    let watched =
+        || workload_with(data, TAG).and_then(|row| row["watched"].as_u64()).unwrap_or_default();
     let before = watched();
     until("it is watched for longer", || watched() > before + 5);
 }
@@ -76,10 +61,12 @@ fn what_was_added_and_what_was_overwritten_are_told_once() {
     let busybox = fs::read("/bin/busybox").unwrap();
     load(&busybox);
     let data = tempfile::tempdir().unwrap();
-    let monitor = monitor(data.path());
+    let monitor = without_rules(data.path());
     let run = |name: &str| docker(&["run", "--detach", "--network", "none", "--name", name, TAG]);
     run(NAME);
-    until("it is settled", || row(data.path()).is_some_and(|row| row["news"].is_u64()));
+    until("it is settled", || {
+        workload_with(data.path(), TAG).is_some_and(|row| row["news"].is_u64())
+    });
     assert!(executed(&monitor).is_empty());
 
     // Another content at the same path, and a path that was not there.
@@ -110,14 +97,15 @@ fn what_was_added_and_what_was_overwritten_are_told_once() {
         docker(&["cp", &file(name), &format!("{OTHER}:{path}")]);
     }
     until("the other one is learned", || {
-        row(data.path()).is_some_and(|row| row["containers"].to_string().contains(OTHER))
+        workload_with(data.path(), TAG)
+            .is_some_and(|row| row["containers"].to_string().contains(OTHER))
     });
     watched_again(data.path());
     assert_eq!(executed(&monitor), both);
 
     // It is still settled, and after it is learned there is nothing new.
-    assert_eq!(row(data.path()).unwrap()["settled"], true);
+    assert_eq!(workload_with(data.path(), TAG).unwrap()["settled"], true);
     let learned = profile(data.path(), &["learn", NAME]).run().must_end_with(0);
     assert!(learned.stderr.contains("Learned: "), "{}", learned.stderr);
-    assert_eq!(row(data.path()).unwrap()["news"], 0);
+    assert_eq!(workload_with(data.path(), TAG).unwrap()["news"], 0);
 }

@@ -10,10 +10,11 @@ use std::process::Command;
 use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, docker, until};
 use serde_json::Value;
 
+use crate::{POLICY, profile, workload_with};
+
 const TAG: &str = "haechi-test-enforce/job:1";
 const NAME: &str = "haechi-test-enforce";
 const OTHER: &str = "haechi-test-enforce-other";
-const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 /// The same work again and again: a script, a program of the image, and one that needs a loader.
 const SCRIPT: &str = "#!/bin/sh
@@ -47,10 +48,6 @@ fn load(busybox: &[u8]) {
     image.load();
 }
 
-fn profile(data: &Path, words: &[&str]) -> Haechi {
-    Haechi::new(&[&["profile"], words].concat()).data(data).policy(POLICY)
-}
-
 fn enforce(data: &Path, words: &[&str]) -> Haechi {
     profile(data, &[&["enforce", NAME], words].concat())
 }
@@ -61,9 +58,7 @@ fn state(data: &Path) -> Value {
 }
 
 fn is_settled(data: &Path) -> bool {
-    let list = profile(data, &["list", "--format", "json"]).run().must_end_with(0).json();
-    let mut rows = list.as_array().unwrap().iter();
-    rows.any(|row| row["image"] == TAG && row["news"].is_u64())
+    workload_with(data, TAG).is_some_and(|row| row["news"].is_u64())
 }
 
 /// Whether a program in a container ran: copies of busybox under names of our own only say that they did.

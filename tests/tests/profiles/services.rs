@@ -11,7 +11,8 @@ use std::thread;
 use haechi_tests::{Gone, Haechi, Monitor, docker, until, workloads};
 use serde_json::Value;
 
-const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
+use crate::{json, profile, workload_of};
+
 /// How often each must do its work; `HAECHI_TEST_RUNS` says otherwise.
 const RUNS: usize = 3;
 /// Containers that run at the same time.
@@ -23,14 +24,6 @@ fn runs() -> usize {
 
 fn name(of: &str, workload: &str) -> String {
     format!("haechi-test-services-{of}-{workload}")
-}
-
-fn profile(data: &Path, words: &[&str]) -> Haechi {
-    Haechi::new(&[&["profile"], words].concat()).data(data).policy(POLICY)
-}
-
-fn json(data: &Path, words: &[&str]) -> Value {
-    profile(data, &[words, &["--format", "json"]].concat()).run().must_end_with(0).json()
 }
 
 /// Begins a container that does its work, says so, and then nothing.
@@ -45,13 +38,6 @@ fn has_ended(of: &str, workload: &str) -> bool {
     let said = docker(&["logs", &name(of, workload)]);
     assert!(!said.contains("ended") || said.contains("ended 0"), "{of} {workload}: {said}");
     said.contains("ended 0")
-}
-
-fn is_settled(data: &Path, container: &str) -> bool {
-    let list = json(data, &["list"]);
-    let of_it =
-        |row: &&Value| row["containers"].as_array().unwrap().iter().any(|one| one == container);
-    list.as_array().unwrap().iter().find(of_it).is_some_and(|row| row["settled"] == true)
 }
 
 fn text(value: &Value) -> &str {
@@ -244,7 +230,9 @@ fn services_are_known_and_live_with_the_least_privilege() {
     }
     for workload in all {
         let container = name("seen", workload);
-        until(&format!("{workload} is known well enough"), || is_settled(data.path(), &container));
+        until(&format!("{workload} is known well enough"), || {
+            workload_of(data.path(), &container).is_some_and(|row| row["settled"] == true)
+        });
     }
     println!(
         "{:<12} {:>9} {:>7} {:>8} {:>8}  of strace's",

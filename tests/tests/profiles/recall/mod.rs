@@ -9,12 +9,13 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use self::services::{Gone, PREFIX, Service, attack_by_redis, image};
 use haechi_tests::{Haechi, Monitor, corpus, docker, until};
 use jiff::Timestamp;
 use serde_json::Value;
-use services::{Gone, PREFIX, Service, attack_by_redis, image};
 
-const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
+use crate::POLICY;
+
 /// Rounds of work in which a service is learned, and rounds of its everyday work after that.
 const LEARNED: usize = 8;
 const DAY: usize = 24;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use haechi_tests::{Done, Gone, Haechi, Image, Layer, Monitor, docker, until};
 use serde_json::{Value, json};
 
-const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
+use crate::POLICY;
+
 /// A service that needs a capability, a volume, a port, and a folder of its own.
 const SCRIPT: &str = "#!/bin/sh
 mkdir -p /run/job

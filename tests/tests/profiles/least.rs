@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, docker, until};
-use serde_json::Value;
+
+use crate::{profile, workload_with};
 
 const TAG: &str = "haechi-test-least/job:1";
 const NAME: &str = "haechi-test-least";
 /// As often as what was seen must be enough.
 const RUNS: usize = 100;
-const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
 /// Works, and goes on for as long as it is told to.
 const SCRIPT: &str = "#!/bin/sh
 mkdir -p /run/job /var/spool/job/in
@@ -35,14 +35,8 @@ fn load() {
     image.load();
 }
 
-fn profile(data: &Path, words: &[&str]) -> Haechi {
-    Haechi::new(&[&["profile"], words].concat()).data(data).policy(POLICY)
-}
-
 fn is_settled(data: &Path) -> bool {
-    let list = profile(data, &["list", "--format", "json"]).run().must_end_with(0).json();
-    let named = |row: &&Value| row["image"] == TAG;
-    list.as_array().unwrap().iter().find(named).is_some_and(|row| row["settled"] == true)
+    workload_with(data, TAG).is_some_and(|row| row["settled"] == true)
 }
 
 /// Runs a container with options and a command.

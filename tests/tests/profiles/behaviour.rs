@@ -1,19 +1,13 @@
 //! Checks decided from what containers were seen to do, on the real kernel and the real engine. Needs root.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests stop at once when something is not as expected"
-)]
-
 use std::fs;
 use std::path::Path;
 
 use haechi_core::{Finding, Report, Status};
 use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, docker, finding, findings, until};
 use serde_json::Value;
+
+use crate::workload_with;
 
 const TAG: &str = "haechi-test-behaviour/job:1";
 const NAME: &str = "haechi-test-behaviour";
@@ -72,10 +66,8 @@ fn verify(data: &Path, options: &[&str]) -> Report<String> {
     haechi(data, &words).report()
 }
 
-fn is_settled(data: &Path) -> bool {
-    let list = haechi(data, &["profile", "list", "--format", "json"]).run().must_end_with(0).json();
-    let named = |row: &&Value| row["image"] == TAG;
-    list.as_array().unwrap().iter().find(named).is_some_and(|row| row["settled"] == true)
+fn settled(data: &Path) -> bool {
+    workload_with(data, TAG).is_some_and(|row| row["settled"] == true)
 }
 
 fn seen(finding: &Finding<String>) -> String {
@@ -128,7 +120,7 @@ fn what_it_never_did_is_evidence_and_an_unneeded_capability_fails() {
         "{found:#?}"
     );
 
-    until("it is known well enough", || is_settled(data));
+    until("it is known well enough", || settled(data));
     let after = verify(data, &[]);
     for (check, status, evidence, fix) in [
         (

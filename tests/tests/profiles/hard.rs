@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
-use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, docker, until};
+use haechi_tests::{Gone, Image, Layer, docker, until};
 use serde_json::Value;
+
+use crate::{json, without_rules, workload_of};
 
 const TAG: &str = "haechi-test-hard/job:1";
 const ROLES: &str = "haechi-test-hard-roles";
 const FIRST: &str = "haechi-test-hard-first";
 const SECOND: &str = "haechi-test-hard-second";
-const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
 const COUNT: usize = 50;
 /// Each role is another program that writes into a folder of its own, and stays.
 const ROLE_JOB: &str = "#!/bin/sh
@@ -52,34 +52,9 @@ fn load() {
     image.load();
 }
 
-fn monitor(data: &Path) -> Monitor {
-    let words =
-        ["monitor", "--profile", "--rules", "none.yaml", "--only-rules", "--format", "json"];
-    let haechi = Haechi::new(&words).data(data).policy(POLICY);
-    fs::write(haechi.dir().join("none.yaml"), "[]\n").unwrap();
-    Monitor::begin(haechi)
-}
-
 fn run(name: &str, command: &[&str]) {
     let run = ["run", "--detach", "--network", "none", "--name", name, TAG];
     docker(&[&run, command].concat());
-}
-
-fn list(data: &Path) -> Vec<Value> {
-    let words = ["profile", "list", "--format", "json"];
-    let list = Haechi::new(&words).data(data).policy(POLICY).run().must_end_with(0).json();
-    list.as_array().unwrap().clone()
-}
-
-fn row(data: &Path, container: &str) -> Option<Value> {
-    let is_of =
-        |row: &Value| row["containers"].as_array().unwrap().iter().any(|one| one == container);
-    list(data).into_iter().find(is_of)
-}
-
-fn show(data: &Path, container: &str) -> Value {
-    let words = ["profile", "show", container, "--format", "json"];
-    Haechi::new(&words).data(data).policy(POLICY).run().must_end_with(0).json()
 }
 
 fn entries(shown: &Value, kind: &str) -> BTreeSet<String> {
@@ -101,15 +76,15 @@ fn many_roles_two_commands_and_a_monitor_that_was_away() {
     load();
     let data = tempfile::tempdir().unwrap();
     let data = data.path();
-    let mut first = monitor(data);
+    let mut first = without_rules(data);
     run(ROLES, &["/roles/all"]);
     run(FIRST, &["/job", "first"]);
     run(SECOND, &["/job", "second"]);
 
     // Fifty roles are one profile that has all of them.
     until("all roles are learned", || {
-        row(data, ROLES).is_some_and(|_| {
-            let shown = show(data, ROLES);
+        workload_of(data, ROLES).is_some_and(|_| {
+            let shown = json(data, &["show", ROLES]);
             let executed = entries(&shown, "executed");
             let written = entries(&shown, "written");
             (1..=COUNT).all(|number| {
@@ -122,15 +97,15 @@ fn many_roles_two_commands_and_a_monitor_that_was_away() {
 
     // Two commands of one image are two profiles, and what one does is not what the other does.
     for name in [FIRST, SECOND] {
-        until("it is settled", || row(data, name).is_some_and(|row| row["news"].is_u64()));
+        until("it is settled", || workload_of(data, name).is_some_and(|row| row["news"].is_u64()));
     }
-    let [one, other] = [FIRST, SECOND].map(|name| row(data, name).unwrap());
+    let [one, other] = [FIRST, SECOND].map(|name| workload_of(data, name).unwrap());
     assert_eq!(one["image_id"], other["image_id"]);
     assert_ne!(one["number"], other["number"]);
     for (name, own, others) in
         [(FIRST, "/bin/first", "/bin/second"), (SECOND, "/bin/second", "/bin/first")]
     {
-        let executed = entries(&show(data, name), "executed");
+        let executed = entries(&json(data, &["show", name]), "executed");
         assert!(executed.contains(own) && !executed.contains(others), "{executed:?}");
     }
     step(FIRST, "/bin/second true\n");
@@ -142,16 +117,16 @@ fn many_roles_two_commands_and_a_monitor_that_was_away() {
     });
 
     // The monitor is away: what is done meanwhile is not known and not claimed, what was settled stays so.
-    let watched = row(data, FIRST).unwrap()["watched"].as_u64().unwrap();
+    let watched = workload_of(data, FIRST).unwrap()["watched"].as_u64().unwrap();
     first.end();
     step(FIRST, "/bin/third true\n");
     let is_done = || !docker(&["exec", FIRST, "sh", "-c", "echo /opt/*"]).contains("step");
     until("the step is done", is_done);
-    let again = monitor(data);
+    let again = without_rules(data);
     until("it is watched again", || {
-        row(data, FIRST).is_some_and(|row| row["watched"].as_u64().unwrap() > watched)
+        workload_of(data, FIRST).is_some_and(|row| row["watched"].as_u64().unwrap() > watched)
     });
-    let shown = show(data, FIRST);
+    let shown = json(data, &["show", FIRST]);
     assert_eq!(shown["settled"], true, "{}", shown["coverage"]);
     assert!(shown["coverage"]["gaps"]["start"].is_u64(), "{}", shown["coverage"]);
     assert!(!entries(&shown, "executed").contains("/bin/third"));

@@ -1,8 +1,6 @@
 //! OpenVEX of what runs, from end to end: a profile is imported, statements are made of the image, and `haechi image scan --vex`
 //! takes them for this image and for no other. Needs Docker and root.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at once")]
-
 use std::fs;
 use std::path::Path;
 

@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
-use haechi_tests::{Gone, Haechi, Image, Layer, Monitor, Reply, Server, docker, until};
+use haechi_tests::{Gone, Image, Layer, Monitor, Reply, Server, docker, until};
 use serde_json::Value;
+
+use crate::{profile, without_rules, workload_of};
 
 const TAG: &str = "haechi-test-drift/job:1";
 /// What the first build is called once there is another.
@@ -14,7 +15,6 @@ const OLD: &str = "haechi-test-drift/job:old";
 const NAME: &str = "haechi-test-drift";
 const NEXT: &str = "haechi-test-drift-next";
 const VOLUME: &str = "haechi-test-drift-data";
-const POLICY: &str = "[monitor]\nobserved_hours_min = 0\n";
 /// The same work again and again; and once, whatever is put into `/opt/step`.
 const JOB: &str = "#!/bin/sh
 [ -e /opt/made ] || cp /bin/work /opt/made
@@ -97,14 +97,6 @@ fn load(build: &str) {
     image.load();
 }
 
-fn monitor(data: &Path) -> Monitor {
-    let words =
-        ["monitor", "--profile", "--rules", "none.yaml", "--only-rules", "--format", "json"];
-    let haechi = Haechi::new(&words).data(data).policy(POLICY);
-    fs::write(haechi.dir().join("none.yaml"), "[]\n").unwrap();
-    Monitor::begin(haechi)
-}
-
 /// What was told of a container: kind, text, priority.
 fn told(monitor: &Monitor, container: &str) -> Vec<(String, String, String)> {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -118,16 +110,6 @@ fn told(monitor: &Monitor, container: &str) -> Vec<(String, String, String)> {
 fn run(name: &str) {
     let volume = format!("{VOLUME}:/data");
     docker(&["run", "--detach", "--network", "host", "--volume", &volume, "--name", name, TAG]);
-}
-
-/// The row of a container in the list of profiles.
-fn row(data: &Path, container: &str) -> Option<Value> {
-    let words = ["profile", "list", "--format", "json"];
-    let list = Haechi::new(&words).data(data).policy(POLICY).run().must_end_with(0).json();
-    let mut rows = list.as_array().unwrap().iter();
-    let is_of =
-        |row: &&Value| row["containers"].as_array().unwrap().iter().any(|one| one == container);
-    rows.find(is_of).cloned()
 }
 
 fn put(container: &str, place: &str, content: &[u8], mode: u32) {
@@ -158,9 +140,9 @@ fn whatever_becomes_another_is_told_and_a_new_build_is_not() {
     let server = Server::start(move |_, _| Reply::body(tool.clone()));
     let data = tempfile::tempdir().unwrap();
     let data = data.path();
-    let monitor = monitor(data);
+    let monitor = without_rules(data);
     run(NAME);
-    until("it is settled", || row(data, NAME).is_some_and(|row| row["news"].is_u64()));
+    until("it is settled", || workload_of(data, NAME).is_some_and(|row| row["news"].is_u64()));
     assert_eq!(told(&monitor, NAME), []);
 
     println!("\n{:<28} told as", "DRIFT");
@@ -198,8 +180,8 @@ fn whatever_becomes_another_is_told_and_a_new_build_is_not() {
     docker(&["rm", "--force", NAME]);
     run(NEXT);
     // It is told once a minute that it goes on, and may be settled then: what follows comes before.
-    until("the new build is learned", || row(data, NEXT).is_some());
-    let next = row(data, NEXT).unwrap();
+    until("the new build is learned", || workload_of(data, NEXT).is_some());
+    let next = workload_of(data, NEXT).unwrap();
     assert_eq!(next["predecessor"]["by"], "reference", "{next}");
     assert_eq!(next["news"], Value::Null, "{next}");
     assert_eq!(told(&monitor, NEXT), []);
@@ -212,8 +194,7 @@ fn whatever_becomes_another_is_told_and_a_new_build_is_not() {
                 && text.contains("the update of the image does not explain it")
         })
     });
-    let show =
-        Haechi::new(&["profile", "show", NEXT]).data(data).policy(POLICY).run().must_end_with(0);
+    let show = profile(data, &["show", NEXT]).run().must_end_with(0);
     assert!(show.stdout.contains("The next build of haechi-test-drift/job:1"), "{}", show.stdout);
     assert!(show.stdout.contains("Taken over from the build before"), "{}", show.stdout);
     // It was learned with that in it: whoever uses the profile is told.
@@ -221,8 +202,7 @@ fn whatever_becomes_another_is_told_and_a_new_build_is_not() {
         [&["show", NEXT][..], &["seccomp", NEXT, "--unsettled"], &["run", NEXT, "--unsettled"]]
     {
         until("what was told while it was learned is named", || {
-            let words = [&["profile"], words].concat();
-            let done = Haechi::new(&words).data(data).policy(POLICY).run().must_end_with(0);
+            let done = profile(data, words).run().must_end_with(0);
             let said = [done.stdout, done.stderr].concat();
             said.contains("alerts of warning or more were told of its containers: 1")
                 && said.contains("executed /opt/evil")
