@@ -62,7 +62,15 @@ struct unix_sock { struct path path; struct sock *peer; };
 
 typedef struct { u32 val; } kuid_t;
 typedef struct { u64 val; } kernel_cap_t;
-struct cred { kuid_t uid; kuid_t gid; kuid_t euid; kernel_cap_t cap_permitted; kernel_cap_t cap_effective; };
+struct cred {
+	kuid_t uid;
+	kuid_t gid;
+	kuid_t euid;
+	kernel_cap_t cap_permitted;
+	kernel_cap_t cap_effective;
+	kernel_cap_t cap_bset;
+};
+struct cpu_vfs_cap_data { u32 magic_etc; kernel_cap_t permitted; };
 
 struct ns_common { u32 inum; };
 struct mnt_namespace { struct ns_common ns; };

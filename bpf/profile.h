@@ -5,11 +5,14 @@
  * SPDX-License-Identifier: GPL-2.0 OR MIT */
 #pragma once
 
-/* What is remembered of one group. */
-enum { FIRSTS_MAX = 32768 };
+/* What is remembered of one group. Of it so much is only for what it executes and where it listens: no storm of files, peers
+ * and values takes that away. */
+enum { FIRSTS_MAX = 32768, FIRSTS_KEPT = 8192 };
 enum { FILTERED = 2, PROT_EXEC = 4, MAP_ANONYMOUS = 0x20, S_IFDIR = 0x4000, SOCKET_BYTES = 108, NAME_BYTES = 512 };
 enum { PROC_MAGIC = 0x9fa0, SYSFS_MAGIC = 0x62656572, CGROUP_MAGIC = 0x27e0eb, CGROUP2_MAGIC = 0x63677270 };
-enum { CAP_SYS_ADMIN = 21, NO_AUDIT = 2 };
+enum { CAP_SYS_ADMIN = 21, NO_AUDIT = 2, GIVES_RIGHTS = 1 };
+/* New namespaces of whatever kind, of users, of times (which a clone asks for only by clone3). */
+enum { NEW_SPACES = 0x7e020000, NEW_USERS = 0x10000000, NEW_TIME = 0x80 };
 
 INLINE int is_entering(void)
 {
@@ -40,7 +43,8 @@ NOINLINE struct scratch *first(struct used *use, struct use_key *key)
 	if (use->full & bit)
 		return 0;
 	u8 told = 1;
-	if (use->told >= FIRSTS_MAX) {
+	u32 rare = key->use == EXECUTED || key->use == MAPPED || key->use == LISTENING;
+	if (use->told >= FIRSTS_MAX - (rare ? 0 : FIRSTS_KEPT)) {
 		SET(use->full, bit);
 		return 0;
 	}
@@ -115,6 +119,27 @@ NOINLINE long file_used(struct used *use, u64 id, struct file *file, u32 how)
 	struct group *group = map_lookup(&groups, &id);
 	s->record.head.args[0] = origin(file, task, group ? group->root : 0);
 	add_path(s, 0, dentry, GET(file, f_path.mnt));
+	return tell(s, use, &key);
+}
+
+/* A socket with a name in a folder. */
+NOINLINE long socket_named(struct used *use, u64 id, struct sock *sock)
+{
+	struct unix_sock *end = (void *)sock;
+	if (!use || !sock || !HAS(end, path.dentry))
+		return 0;
+	struct dentry *dentry = GET(end, path.dentry);
+	if (!dentry) /* abstract */
+		return 0;
+	struct dentry *folder = GET(dentry, d_parent);
+	struct inode *above = GET(folder, d_inode);
+	struct super_block *super = GET(above, i_sb);
+	struct use_key key = {.group = id, .use = WRITTEN, .c = GET(super, s_dev), .a = GET(above, i_ino)};
+	key.b = GET(dentry, d_name.hash) | (u64)GET(dentry, d_name.len) << 32;
+	struct scratch *s = first(use, &key);
+	if (!s)
+		return 0;
+	add_path(s, 0, dentry, GET(end, path.mnt));
 	return tell(s, use, &key);
 }
 
@@ -368,6 +393,8 @@ int result_used(u64 *ctx)
 		struct sock *sock = file ? sock_of(file) : 0;
 		if (sock && GET(sock, sk_type) == SOCK_DGRAM)
 			socket_used(use, id, file, LISTENING, 0);
+		if (sock && GET(sock, __sk_common.skc_family) == AF_UNIX && !is_entering())
+			socket_named(use, id, sock);
 		return 0;
 	}
 	case 76: case 83: case 84: case 87: case 90: case 92: case 94: /* truncate, mkdir, rmdir, unlink, chmod, chown, lchown */
@@ -435,15 +462,24 @@ int program_used(u64 *ctx)
 	struct use_key key = {.group = id, .a = GET(inode, i_ino), .b = changed_at(inode), .c = GET(super, s_dev), .use = EXECUTED};
 	const char *name = GET(program, filename);
 	const char *run = GET(program, interp);
-	/* A script: each counts, not only what reads it. */
-	if (name != run) {
-		char text[128] = {};
-		read_kernel_text(text, sizeof(text), name);
+	/* A script: each counts, not only what reads it. It is gone by now; its name is not, and where that begins. */
+	u32 which = FOR_USE;
+	struct scratch *room = map_lookup(&scratches, &which);
+	if (name != run && room) {
 		u64 hash = 0xcbf29ce484222325;
-		for (int i = 0; i < 128; i++) {
-			if (!text[i])
+		read_kernel_text(room->path, NAME_BYTES, name);
+		for (int i = 0; i < NAME_BYTES; i++) {
+			if (!room->path[i])
 				break;
-			hash = (hash ^ (u8)text[i]) * 0x100000001b3;
+			hash = (hash ^ (u8)room->path[i]) * 0x100000001b3;
+		}
+		if (room->path[0] != '/') {
+			struct fs_struct *fs = GET(task, fs);
+			struct dentry *folder = GET(fs, pwd.dentry);
+			struct inode *start = GET(folder, d_inode);
+			struct super_block *on = GET(start, i_sb);
+			hash = (hash ^ GET(start, i_ino)) * 0x100000001b3;
+			hash = (hash ^ GET(on, s_dev)) * 0x100000001b3;
 		}
 		key.b ^= hash;
 	}
@@ -484,18 +520,63 @@ INLINE int capability_asked(struct cred *of, u64 capability, u32 refused)
 	return 0;
 }
 
+/* Whether a new process asks for namespaces that only CAP_SYS_ADMIN gives: without a new one of users, in which it would
+ * have that. */
+INLINE int takes_spaces(u64 flags)
+{
+	return flags & NEW_SPACES && !(flags & NEW_USERS);
+}
+
 /* Whether the kernel asks for CAP_SYS_ADMIN only to count memory: it does for everybody who takes some. */
 INLINE int counts_memory(u64 capability)
 {
 	if (capability != CAP_SYS_ADMIN)
 		return 0;
 	struct pt_regs *registers = registers_of(current_task_typed());
+	u64 flags = 0;
 	switch (GET(registers, orig_ax)) {
 	case (u64)-1: /* a fault */
 	case 9: case 10: case 11: case 12: case 25: /* mmap, mprotect, munmap, brk, mremap */
-	case 56: case 57: case 58: case 59: case 322: case 435: /* clone, fork, vfork, execve, execveat, clone3 */
+	case 57: case 58: case 59: case 322: /* fork, vfork, execve, execveat */
 		return 1;
+	case 56: /* clone */
+		return !takes_spaces(GET(registers, di));
+	case 435: /* clone3: its flags come first in memory */
+		read_user(&flags, sizeof(flags), (void *)GET(registers, di));
+		return !takes_spaces(flags | (flags & NEW_TIME ? NEW_SPACES & ~NEW_USERS : 0));
 	}
+	return 0;
+}
+
+/* What the file of a program has to give, as the kernel reads it before that is executed. A file that gives rights by itself
+ * is not executed at all where one of them cannot be given, whether it uses them or not. */
+SEC("fexit/get_vfs_caps_from_disk")
+int rights_of_file(u64 *ctx)
+{
+	u64 id = current_cgroup();
+	struct used *use = map_lookup(&used, &id);
+	struct cpu_vfs_cap_data *data = (void *)ctx[2];
+	if (!use || (s32)ctx[3] || !(GET(data, magic_etc) & GIVES_RIGHTS))
+		return 0;
+	struct task_struct *task = current_task_typed();
+	struct pt_regs *registers = registers_of(task);
+	u64 number = GET(registers, orig_ax);
+	/* execve, execveat: others look, too. */
+	if (task->thread_info.status & TS_COMPAT ? number != 11 && number != 358 : number != 59 && number != 322)
+		return 0;
+	/* The first program of a container is executed by what made it. */
+	u32 pid = GET(task, tgid);
+	struct entry *from = map_lookup(&entering, &pid);
+	if (from && from->mounts == mounts_of(task) && from->until > boot_time())
+		return 0;
+	struct cred *cred = GET(task, cred);
+	u64 rights = 0, may = 0;
+	read_kernel(&rights, sizeof(rights), &data->permitted);
+	read_kernel(&may, sizeof(may), &cred->cap_bset);
+	if (rights & ~may)
+		SET(use->refused_capabilities, rights & ~may);
+	else
+		SET(use->capabilities, rights);
 	return 0;
 }
 

@@ -18,8 +18,12 @@ impl Monitor {
     /// Starts what was prepared (`Haechi::new(&["monitor", …])`), and waits until it watches.
     pub fn begin(mut haechi: Haechi) -> Self {
         let running = Some(haechi.begin());
-        let monitor = Self { haechi, running };
-        until("the monitor watches", || monitor.said().contains("Watching"));
+        let mut monitor = Self { haechi, running };
+        until("the monitor watches", || {
+            let ended = monitor.running.as_mut().unwrap().has_ended();
+            assert!(!ended, "{}", monitor.said());
+            monitor.said().contains("Watching")
+        });
         monitor
     }
 

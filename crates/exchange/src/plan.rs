@@ -3,15 +3,13 @@
 //! Promises that nothing that the engine says of a container is lost but what it made up itself (the host name, addresses that
 //! nobody chose). What a container wrote into its own file system is not carried over: see [`crate::swap::changed`].
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::rights::Rights;
 
-/// The label by which a container that was made here names the one before it, as JSON of [`Past`].
-pub const BEFORE: &str = "haechi.before";
-/// The label of a container that is tried out: the id of the one that it is like.
-pub const TRY: &str = "haechi.try";
 /// What the name of the old container ends with.
 const OLD: &str = "-before-haechi";
 /// What the name of the new one ends with until it takes the old one's.
@@ -49,12 +47,6 @@ impl Past {
     /// The name of a new one that failed.
     pub fn failed_name(&self) -> String {
         format!("{}{FAILED}", self.name)
-    }
-
-    /// What the label of a container says; none if it was not made here.
-    pub fn of(inspected: &Value) -> Option<Self> {
-        let label = inspected.pointer("/Config/Labels")?.get(BEFORE)?.as_str()?;
-        serde_json::from_str(label).ok()
     }
 }
 
@@ -145,8 +137,6 @@ impl Plan {
         let past = past(inspected).ok_or(Refused::Unknown)?;
         refuse(inspected, force)?;
         let (mut body, networks) = again(inspected, image).ok_or(Refused::Unknown)?;
-        let label = serde_json::to_string(&past).map_err(|_| Refused::Unknown)?;
-        put(&mut body, &["Labels", BEFORE], json!(label));
         rights.put(&mut body);
         let mut steps = vec![Step::Create];
         steps.extend(networks);
@@ -173,7 +163,7 @@ impl Plan {
         let (mut body, mut networks) = again(inspected, image).ok_or(Refused::Unknown)?;
         alone(&mut body, &mut networks);
         // Not even its labels may let others take it for the one that there is: routers and schedulers read them.
-        put(&mut body, &["Labels"], json!({TRY: past.id}));
+        put(&mut body, &["Labels"], json!({}));
         rights.put(&mut body);
         let steps = std::iter::once(Step::Create).chain(networks).chain([Step::Start]).collect();
         Ok(Self { past, body, steps })
@@ -256,7 +246,8 @@ fn volumes(inspected: &Value, host: &mut Value) {
     let mounts = inspected.pointer("/Mounts").and_then(Value::as_array);
     let is_bound = |host: &Value, at: &str| {
         let binds = host.get("Binds").and_then(Value::as_array).into_iter().flatten();
-        binds.filter_map(Value::as_str).any(|bind| bind.split(':').nth(1) == Some(at))
+        let mut targets = binds.filter_map(|bind| bind.as_str()?.split(':').nth(1));
+        targets.any(|target| is_same(target, at))
     };
     for mount in mounts.into_iter().flatten().filter(|one| text(one, "/Type") == "volume") {
         let (name, at) = (text(mount, "/Name"), text(mount, "/Destination"));
@@ -264,7 +255,7 @@ fn volumes(inspected: &Value, host: &mut Value) {
             continue;
         }
         let asked = host.get_mut("Mounts").and_then(Value::as_array_mut).into_iter().flatten();
-        let mut asked = asked.filter(|one| text(one, "/Target") == at);
+        let mut asked = asked.filter(|one| is_same(text(one, "/Target"), at));
         if let Some(asked) = asked.next() {
             put(asked, &["Source"], json!(name));
             continue;
@@ -363,6 +354,11 @@ fn alone(body: &mut Value, networks: &mut [Step]) {
             *from = json!(format!("{name}:ro"));
         }
     }
+}
+
+/// Whether two paths are one, however they are written (`/data/`, `//data`).
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    Path::new(one).components().eq(Path::new(other).components())
 }
 
 /// A text of the engine's answer; empty if it is none.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::heard::PROOF;
-use crate::plan::put;
+use crate::plan::{is_same, put};
 
 /// Not permitted.
 const EPERM: u32 = 1;
@@ -42,14 +42,19 @@ impl Rights {
     /// The least privilege. The root file system stays as it is if data would have to be in memory that looks like it is to be
     /// kept: it would be gone with each restart.
     pub fn least(least: &Least) -> Self {
-        let kept = least.tmpfs().iter().filter(|tmpfs| tmpfs.may_be_kept);
-        let kept: Vec<String> = kept.map(|tmpfs| tmpfs.path.clone()).collect();
+        let (lost, fleeting): (Vec<Tmpfs>, Vec<Tmpfs>) =
+            least.tmpfs().iter().cloned().partition(|tmpfs| tmpfs.may_be_kept);
+        let mut kept: Vec<String> = lost.into_iter().map(|tmpfs| tmpfs.path).collect();
+        if least.is_read_only_today {
+            // It stays so, and nothing was ever kept there.
+            kept.clear();
+        }
         let read_only = least.is_read_only() && kept.is_empty();
         Self {
             seccomp: json!(least.calls.filter),
             capabilities: least.capabilities.used.clone(),
             read_only,
-            tmpfs: if read_only { least.tmpfs().to_vec() } else { Vec::new() },
+            tmpfs: if read_only { fleeting } else { Vec::new() },
             pids: least.pids,
             memory: least.memory,
             kept,
@@ -101,8 +106,8 @@ impl Rights {
             }
         }
         for tmpfs in &self.tmpfs {
-            let given = body.pointer("/HostConfig/Tmpfs").and_then(|all| all.get(&tmpfs.path));
-            if given.is_none() {
+            let given = body.pointer("/HostConfig/Tmpfs").and_then(Value::as_object);
+            if !given.is_some_and(|all| all.keys().any(|at| is_same(at, &tmpfs.path))) {
                 let options = if tmpfs.executes { "exec" } else { "" };
                 put(body, &["HostConfig", "Tmpfs", &tmpfs.path], json!(options));
             }
@@ -180,7 +185,7 @@ mod tests {
         let profile = known(&[(Kind::Call, "read"), (Kind::Capability, "CHOWN")]);
         let mut body = json!({"HostConfig": {
             "SecurityOpt": ["no-new-privileges", "seccomp=unconfined", "seccomp:x", "apparmor=a"],
-            "Tmpfs": {"/tmp": "size=1m"}, "CapAdd": ["NET_ADMIN"], "Memory": 0,
+            "Tmpfs": {"/tmp/": "size=1m"}, "CapAdd": ["NET_ADMIN"], "Memory": 0,
             "MemoryReservation": 1_u64 << 40, "ShmSize": 7,
         }});
         let mut rights = Rights::least(&least(&profile, &Today::default()));
@@ -194,7 +199,7 @@ mod tests {
         assert_eq!(options[..2], ["no-new-privileges", "apparmor=a"]);
         assert!(options.len() == 3 && options[2].contains("SCMP_ACT_ERRNO"), "{options:?}");
         assert_eq!((&host["CapDrop"], &host["CapAdd"]), (&json!(["ALL"]), &json!(["CHOWN"])));
-        assert_eq!(host["Tmpfs"], json!({"/tmp": "size=1m", "/run": "exec"}));
+        assert_eq!(host["Tmpfs"], json!({"/tmp/": "size=1m", "/run": "exec"}));
         assert_eq!((&host["Memory"], &host["ShmSize"]), (&json!(64 << 20), &json!(7)));
         assert_eq!(host["MemoryReservation"], json!(64 << 20), "else the engine refuses it");
         assert_eq!((&host["PidsLimit"], &host["ReadonlyRootfs"]), (&json!(24), &json!(true)));
@@ -206,6 +211,10 @@ mod tests {
         let rights = Rights::least(&least(&profile, &Today::default()));
         assert!(!rights.read_only && rights.tmpfs.is_empty(), "{rights:?}");
         assert_eq!(rights.kept, ["/var/lib/app"]);
+        let today = Today { read_only: Some(true), ..Today::default() };
+        let rights = Rights::least(&least(&profile, &today));
+        assert!(rights.read_only && rights.kept.is_empty(), "it stays so");
+        assert!(rights.tmpfs.iter().all(|tmpfs| tmpfs.path == "/tmp"), "{rights:?}");
         profile.entries.remove(0);
         let rights = Rights::least(&least(&profile, &Today::default()));
         assert!(rights.read_only && rights.tmpfs.len() == 1 && rights.kept.is_empty());

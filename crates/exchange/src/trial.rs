@@ -2,18 +2,33 @@
 //!
 //! Which of the rights it was that it could not do without is found by giving it all but one kind: [`Part`].
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use haechi_facts::engine::api::ApiError;
 use haechi_facts::engine::http::HttpApi;
 use jiff::SignedDuration;
+use serde_json::Value;
 
+use crate::book::Book;
 use crate::heard::{Heard, Listener};
 use crate::plan::Plan;
 use crate::rights::Rights;
-use crate::swap;
+use crate::swap::{self, Trouble};
 use crate::watch::{Fate, watch};
+
+/// What a program says of a call that was refused, or of a limit that it met (`strerror(3)`), in small letters.
+const REFUSALS: [&str; 8] = [
+    "operation not permitted",
+    "permission denied",
+    "read-only file system",
+    "resource temporarily unavailable",
+    "cannot allocate memory",
+    "no space left on device",
+    "eperm",
+    "eacces",
+];
 
 /// A kind of rights that is taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,37 +80,63 @@ pub struct Trial {
     pub id: String,
     /// What became of it.
     pub fate: Fate,
+    /// The code with which it ended when it was stopped; none if it was not, or did not stop.
+    pub stopped: Option<i64>,
     /// The last lines of its log.
     pub log: Vec<String>,
     /// How long it was watched.
     pub lived: Duration,
 }
 
-/// Runs a container by its plan under a name. `known` is told its id before it starts.
+/// How it is run.
+#[derive(Debug, Clone, Copy)]
+pub struct How<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// For how long the one that it is like ran.
+    pub ran_before: SignedDuration,
+    /// How long it is watched.
+    pub time: Duration,
+    /// Whether it is stopped properly when it lived, to see whether it can; else it is killed.
+    pub stops: bool,
+}
+
+/// Runs a container by its plan. `known` is told its id before it starts.
 ///
 /// # Errors
 /// The engine does not make it, or does not answer any more.
 pub async fn run(
     engine: &HttpApi,
+    book: &Book,
     plan: &Plan,
-    name: &str,
-    ran_before: SignedDuration,
-    time: Duration,
+    how: How<'_>,
     known: &OnceLock<String>,
-) -> Result<Trial, ApiError> {
-    let id = swap::create(engine, plan, name).await?;
+) -> Result<Trial, Trouble> {
+    let (token, id) = swap::create(engine, book, plan, how.name, true).await?;
     let _ = known.set(id.clone());
     let begun = Instant::now();
     let fate = match swap::start(engine, &id).await {
-        Ok(()) => watch(engine, &id, ran_before, time).await,
+        Ok(()) => watch(engine, &id, how.ran_before, how.time).await,
         // It is there, and cannot be started.
         Err(ApiError::Status(_, said)) => Ok(Fate::NotStarted { said }),
         Err(error) => Err(error),
     };
     let lived = begun.elapsed();
+    let stopped = match &fate {
+        Ok(Fate::Lives { .. }) if how.stops => stopped(engine, &id).await,
+        _ => None,
+    };
     let log = swap::log(engine, &id).await;
     swap::remove(engine, &id).await?;
-    Ok(Trial { id, fate: fate?, log, lived })
+    book.forget(&token).await?;
+    Ok(Trial { id, fate: fate?, stopped, log, lived })
+}
+
+/// Stops a container; the code with which it ended.
+async fn stopped(engine: &HttpApi, id: &str) -> Option<i64> {
+    swap::stop(engine, id).await.ok()?;
+    let inspected = swap::inspect(engine, id).await.ok()?;
+    inspected.pointer("/State/ExitCode").and_then(Value::as_i64)
 }
 
 /// The same, with the calls that the kernel recorded; or why it could not be heard.
@@ -104,20 +145,97 @@ pub async fn run(
 /// The engine does not make it, or does not answer any more.
 pub async fn listened(
     engine: &HttpApi,
+    book: &Book,
     plan: &Plan,
-    name: &str,
-    ran_before: SignedDuration,
-    time: Duration,
-) -> Result<(Trial, Result<Heard, String>), ApiError> {
+    how: How<'_>,
+) -> Result<(Trial, Result<Heard, String>), Trouble> {
     let known = Arc::new(OnceLock::new());
     let listener = match engine.is_local() {
         true => Listener::begin(Arc::clone(&known)).map_err(|error| error.to_string()),
         false => Err("the engine is on another machine".to_owned()),
     };
-    let trial = run(engine, plan, name, ran_before, time, &known).await;
+    let trial = run(engine, book, plan, how, &known).await;
     let heard = match listener {
         Ok(listener) => Ok(listener.end().await),
         Err(why) => Err(why),
     };
     Ok((trial?, heard))
+}
+
+/// How the one with the least privilege differs from the one as today in what can be seen from outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Lines of its log that the other has nothing like.
+    pub lines: Vec<String>,
+    /// Whether one of them says that something is not permitted, in the words of a C library.
+    pub is_refused: bool,
+    /// Whether another became of it, or it stopped with another code.
+    pub is_other_end: bool,
+}
+
+impl Difference {
+    /// Compares the two.
+    pub fn of(least: &Trial, today: &Trial) -> Self {
+        let alike: BTreeSet<String> = today.log.iter().map(|line| shape(line)).collect();
+        let mut lines = least.log.clone();
+        lines.retain(|line| !alike.contains(&shape(line)));
+        let is_refusal = |line: &String| {
+            let line = line.to_lowercase();
+            REFUSALS.iter().any(|words| line.contains(words))
+        };
+        let is_other_end = least.fate.key() != today.fate.key() && !is_early(least, today)
+            || least.stopped != today.stopped;
+        Self { is_refused: lines.iter().any(is_refusal), is_other_end, lines }
+    }
+}
+
+/// Whether both live, and only the health check of one has not spoken yet.
+fn is_early(least: &Trial, today: &Trial) -> bool {
+    matches!((&least.fate, &today.fate), (Fate::Lives { .. }, Fate::Lives { .. }))
+}
+
+/// A line without what is another each time: numbers, times, ids.
+fn shape(line: &str) -> String {
+    let words = line.split(|c: char| !c.is_alphanumeric());
+    let words = words.filter(|word| !word.is_empty() && !word.contains(char::is_numeric));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(log: &[&str], stopped: Option<i64>) -> Trial {
+        Trial {
+            id: "x".into(),
+            fate: Fate::Lives { health: None },
+            stopped,
+            log: log.iter().map(|line| (*line).to_owned()).collect(),
+            lived: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn what_only_the_one_with_less_says_is_a_difference() {
+        let today = trial(&["1:M 10:00:01 ready, pid 7", "no user: Permission denied"], Some(0));
+        let same = trial(&["1:M 10:00:02 ready, pid 12", "no user: Permission denied"], Some(0));
+        assert_eq!(Difference::of(&same, &today), Difference::default());
+        let refused = trial(&["1:M 10:00:02 ready", "chown: Operation not permitted"], Some(0));
+        let found = Difference::of(&refused, &today);
+        assert!(found.is_refused && !found.is_other_end && found.lines.len() == 2, "{found:?}");
+        let other = Difference::of(&trial(&["worker gave up"], Some(0)), &today);
+        assert!(!other.is_refused && other.lines == ["worker gave up"]);
+    }
+
+    #[test]
+    fn one_that_does_not_stop_as_before_is_a_difference() {
+        let (good, bad) = (trial(&[], Some(0)), trial(&[], Some(1)));
+        assert!(Difference::of(&bad, &good).is_other_end);
+        assert!(Difference::of(&trial(&[], None), &good).is_other_end);
+        let done = Trial { fate: Fate::Done, ..good.clone() };
+        assert!(Difference::of(&done, &good).is_other_end);
+        let healthy =
+            Trial { fate: Fate::Lives { health: Some("healthy".into()) }, ..good.clone() };
+        assert!(!Difference::of(&healthy, &good).is_other_end);
+    }
 }

@@ -57,10 +57,12 @@ pub enum Fate {
     },
     /// Somebody removed it.
     Gone,
+    /// It was made and not started, for the one before it did not run: nothing is known of it.
+    Waits,
 }
 
 impl Fate {
-    /// Whether it is as it should be.
+    /// Whether it is as it should be, as far as it was looked at.
     pub fn is_well(&self) -> bool {
         matches!(self, Self::Lives { .. } | Self::Done)
     }
@@ -79,6 +81,7 @@ impl Fate {
             Self::Unhealthy { .. } => "fate-unhealthy",
             Self::NotStarted { .. } => "fate-not-started",
             Self::Gone => "fate-gone",
+            Self::Waits => "fate-waits",
         }
     }
 }

@@ -9,6 +9,7 @@ use haechi_core::inventory::{
     AlteredFile, Change, Package, PackageKind, Part, Problem, ProblemKind,
 };
 
+use crate::layer::NodeKind;
 use crate::merge::Shown;
 use crate::reader::{Digest, Found, OwnedFile};
 use crate::tree::LeafKind;
@@ -56,8 +57,9 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
     }
     let mut out = Integrity::default();
     let mut seen = BTreeSet::new();
+    let mut links: Vec<(usize, String)> = Vec::new();
     let mut unknown: Option<(String, u32, usize)> = None;
-    for package in packages {
+    for (number, package) in packages.iter_mut().enumerate() {
         let Some(files) = owned.get(&(package.kind, agreed(package.kind, &package.name))) else {
             continue;
         };
@@ -77,6 +79,9 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
                 }
                 continue;
             };
+            if let LeafKind::Symlink(_) = leaf.kind {
+                links.extend(shown.tree.resolve(real).map(|target| (number, target)));
+            }
             let LeafKind::File(sums) = leaf.kind else {
                 // A checksum of a file, and no file there any more. Those of apk may be of a link itself.
                 let was_file = file.digest.is_some() && !file.config;
@@ -97,6 +102,9 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
                 unknown.get_or_insert_with(|| (real.to_owned(), leaf.layer, 0)).2 += 1;
             }
         }
+    }
+    link(shown, packages, links);
+    for package in packages {
         package.files.sort();
         package.files.dedup();
     }
@@ -110,6 +118,39 @@ pub fn check(shown: &Shown<'_>, packages: &mut [Package]) -> Integrity {
         affects: vec![Part::Files],
     });
     out
+}
+
+/// A file of another package to which a package's link leads is a file of both, and so are all names of one file: whichever
+/// is used, both are. `links` are the packages' own, by their place; what no package owns becomes nobody's by a link.
+fn link(shown: &Shown<'_>, packages: &mut [Package], links: Vec<(usize, String)>) {
+    let mut owners: HashMap<(PackageKind, String), Vec<usize>> = HashMap::new();
+    for (number, package) in packages.iter().enumerate() {
+        for file in &package.files {
+            owners.entry((package.kind, file.clone())).or_default().push(number);
+        }
+    }
+    for (number, target) in links {
+        let Some(package) = packages.get_mut(number) else { continue };
+        if owners.contains_key(&(package.kind, target.clone())) {
+            package.files.push(target);
+        }
+    }
+    let kinds: BTreeSet<PackageKind> = owners.keys().map(|(kind, _)| *kind).collect();
+    for (layer, node) in shown.nodes() {
+        let NodeKind::Hardlink(target) = &node.kind else { continue };
+        if !shown.tree.shows(&node.path, layer) {
+            continue;
+        }
+        for (one, other) in [(target, &node.path), (&node.path, target)] {
+            for kind in &kinds {
+                for number in owners.get(&(*kind, one.clone())).into_iter().flatten() {
+                    if let Some(package) = packages.get_mut(*number) {
+                        package.files.push(other.clone());
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn altered(path: &str, package: &Package, change: Change, layer: Option<u32>) -> AlteredFile {

@@ -12,7 +12,7 @@ use haechi_core::inventory::{
 
 use crate::config::Config;
 use crate::dangers::secrets::{self, Detectors};
-use crate::layer::{Depth, LayerScan};
+use crate::layer::{Depth, LayerScan, Node};
 use crate::packages::files;
 use crate::reader::Found;
 use crate::tree::{LeafKind, Tree};
@@ -172,6 +172,13 @@ impl<'a> Shown<'a> {
                 .filter(move |(path, _)| tree.shows(path, number))
                 .map(move |(path, found)| (path.as_str(), number, found))
         })
+    }
+
+    /// What every layer has, with its number: also what later ones hide.
+    pub fn nodes(&self) -> impl Iterator<Item = (u32, &'a Node)> {
+        (0..)
+            .zip(self.layers)
+            .flat_map(|(number, layer)| layer.nodes.iter().map(move |node| (number, node)))
     }
 
     /// What readers found in one file, links followed.

@@ -5,7 +5,6 @@
 //! say about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,9 @@ use tokio::sync::mpsc as queue;
 
 use crate::Clock;
 use crate::container::Container;
+
+mod seed;
+mod sizes;
 
 /// How long it waits for something that is used first.
 const WAIT: Duration = Duration::from_millis(500);
@@ -77,6 +79,8 @@ struct Known {
     name: String,
     path: String,
     from_start: bool,
+    /// Whether what it had loaded before it was watched is known, or nothing can be.
+    is_seeded: bool,
     since: Timestamp,
     until: Timestamp,
     phases: BTreeSet<Phase>,
@@ -259,6 +263,7 @@ impl Learner {
                 name: String::new(),
                 path: String::new(),
                 from_start: used.since.is_some(),
+                is_seeded: used.since.is_some(),
                 since,
                 until: since,
                 phases,
@@ -450,7 +455,10 @@ pub(crate) fn learn(
         let groups: Vec<(u64, String)> =
             learner.running().map(|(group, path)| (group, path.to_owned())).collect();
         for (group, path) in groups.iter().filter(|(_, path)| !path.is_empty()) {
-            learner.measured(*group, tasks(path), memory(path));
+            learner.measured(*group, sizes::tasks(path), sizes::memory(path));
+        }
+        for (group, path) in learner.unseeded() {
+            learner.seed(group, seed::loaded(&path), Timestamp::now());
         }
         let (learned, gone) = learner.beat(profiler.used()?, Timestamp::now());
         profiler.forget(&gone)?;
@@ -461,28 +469,6 @@ pub(crate) fn learn(
             return Ok(());
         }
     }
-}
-
-/// The most processes and threads a group has had at once, or has now where this kernel does not remember.
-fn tasks(path: &str) -> u64 {
-    number(path, "pids", "pids.peak").or_else(|| number(path, "pids", "pids.current")).unwrap_or(0)
-}
-
-/// The most memory a group has had at once, in bytes.
-fn memory(path: &str) -> u64 {
-    number(path, "memory", "memory.peak")
-        .or_else(|| number(path, "memory", "memory.max_usage_in_bytes"))
-        .or_else(|| number(path, "memory", "memory.current"))
-        .unwrap_or(0)
-}
-
-/// A number of a group, wherever its controller is mounted: in the one hierarchy, or in its own.
-fn number(path: &str, controller: &str, file: &str) -> Option<u64> {
-    let root = Path::new("/sys/fs/cgroup");
-    let path = path.trim_start_matches('/');
-    [root.join(path), root.join(controller).join(path)]
-        .iter()
-        .find_map(|folder| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok())
 }
 
 #[cfg(test)]

@@ -29,7 +29,11 @@ impl Allowed {
         let mut programs: BTreeMap<String, BTreeSet<Origin>> = BTreeMap::new();
         for entry in profile.known().filter(|entry| entry.kind == Kind::Executed) {
             let path = entry.value.as_str();
-            let origin = origin(&entry.origin);
+            let origin = match origin(&entry.origin) {
+                // It ran before it was watched: it is no script, and only the image's own is let through.
+                Origin::Unknown if entry.program.is_empty() => Origin::Image,
+                origin => origin,
+            };
             if origin == Origin::Memory || !path.starts_with('/') || path.len() > PATH_MAX {
                 left_out.insert(path.to_owned());
             } else {

@@ -57,7 +57,7 @@ pub fn make(profile: &Profile, least: &Least, name: &str) -> Made {
         if is_told(path) {
             continue;
         }
-        let Some(quoted) = quote(path) else {
+        let Some(quoted) = quote(path).filter(|quoted| !quoted.is_empty()) else {
             left_out.insert(path.to_owned());
             continue;
         };
@@ -222,8 +222,9 @@ mod tests {
         let mut entries: Vec<(Kind, &str)> =
             odd.iter().map(|path| (Kind::Executed, *path)).collect();
         entries.extend(odd.iter().map(|path| (Kind::Written, *path)));
-        let lost = ["/a\nb", "/a\u{202e}b", "relative", "/x\0y"];
+        let lost = ["", "/a\nb", "/a\u{202e}b", "relative", "/x\0y"];
         entries.extend(lost.iter().map(|path| (Kind::Executed, *path)));
+        entries.extend(lost.iter().map(|path| (Kind::Read, *path)));
         let found = made(&profile(&entries));
         assert_eq!(parsed(&found.text), "");
         assert_eq!(found.left_out.len(), lost.len());

@@ -63,9 +63,15 @@ pub fn is_everybodys(name: &str) -> bool {
 
 /// What Docker's profile allows a container with these capabilities (without `CAP_`), calls of the 64-bit entry only.
 pub fn docker<'a>(capabilities: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'static str> {
+    docker_of_both(capabilities).into_iter().filter(|name| is_native(name)).collect()
+}
+
+/// The same, calls of the 32-bit entry too.
+pub(crate) fn docker_of_both<'a>(
+    capabilities: impl IntoIterator<Item = &'a str>,
+) -> BTreeSet<&'static str> {
     let held = capabilities.into_iter().filter_map(|name| DATA.docker.capabilities.get(name));
-    let names = DATA.docker.always.iter().chain(held.flatten());
-    names.map(String::as_str).filter(|name| is_native(name)).collect()
+    DATA.docker.always.iter().chain(held.flatten()).map(String::as_str).collect()
 }
 
 /// All calls of the 64-bit entry.

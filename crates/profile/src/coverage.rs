@@ -27,6 +27,9 @@ const STARTING: SignedDuration = SignedDuration::from_secs(60);
 /// What it does to stop is told within so long before its end, and a little after it.
 const STOPPING: SignedDuration = SignedDuration::from_secs(15);
 
+/// One call for all that sockets do (socketcall(2)): who is talked to, and where it listens, is not told.
+const SOCKET_CALL: &str = "compat:socketcall";
+
 /// What a site asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -123,6 +126,8 @@ pub enum Unsettled {
         /// Which.
         phase: Phase,
     },
+    /// The network was asked for through `socketcall` of the 32-bit entry, of which only that much is told.
+    SocketCall,
     /// Something new came too recently.
     TooRecent {
         /// Seconds since something new was seen.
@@ -145,6 +150,7 @@ impl Unsettled {
         match self {
             Self::NotWatched => texts::say(lang, "why-not-watched", &[]),
             Self::Gap { gap } => texts::say(lang, &format!("why-gap-{}", texts::key(gap)), &[]),
+            Self::SocketCall => texts::say(lang, "why-socket-call", &[]),
             Self::Phase { phase } => {
                 texts::say(lang, &format!("why-phase-{}", texts::key(phase)), &[])
             }
@@ -291,6 +297,10 @@ impl PartCoverage {
                 let (quiet, needed) = (seconds(quiet), seconds(needed));
                 unsettled.push(Unsettled::TooRecent { quiet, needed, by_learning });
             }
+        }
+        let hides = |entry: &Entry| entry.kind == Kind::Call && entry.value == SOCKET_CALL;
+        if part == Part::Network && profile.entries.iter().any(hides) {
+            unsettled.push(Unsettled::SocketCall);
         }
         let entries = profile.known().filter(|entry| Part::of(entry.kind) == part).count();
         let (learned_in, quiet) = (seconds(learned_in), seconds(quiet));

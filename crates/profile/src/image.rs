@@ -2,16 +2,18 @@
 //! containers.
 //!
 //! Promises that a package is called "present only" for an image only if every workload of it that is known here is settled in
-//! programs and files, and every container of it that runs was watched. It does not know what another host does with the image.
+//! programs and files, every container of it that runs was watched, and nothing hides what they use now ([`crate::blind`]). It does not know what another host does with the image.
 
 use std::collections::BTreeSet;
 
+use haechi_core::Lang;
 use haechi_core::Snapshot;
 use haechi_core::facts::Container;
 use haechi_core::inventory::Package;
 use haechi_core::profile::{Entry, Kind, Profile};
 use haechi_core::text::Text;
 
+use crate::blind;
 use crate::coverage::{Coverage, Part};
 use crate::packages::{self, PackageUse};
 use crate::texts;
@@ -38,7 +40,19 @@ impl ImageUse {
         let mut watched = BTreeSet::new();
         for (profile, coverage) in workloads {
             all.entries.extend(profile.entries.iter().filter(|entry| is_file(entry)).cloned());
-            all.open.extend(coverage.unsettled(&PARTS).into_keys().map(|why| why.text()));
+            let label = blind::label(profile);
+            let of_it = |why: Text| {
+                let say = |lang| {
+                    let values = [("names", label.as_str()), ("why", why.get(lang))];
+                    texts::say(lang, "why-of-workload", &values)
+                };
+                Text::new(&say(Lang::En), &say(Lang::Ko))
+            };
+            let open = blind::open(profile, coverage, running).into_iter();
+            match label.is_empty() {
+                true => all.open.extend(open),
+                false => all.open.extend(open.map(of_it)),
+            }
             watched.extend(profile.runs.iter().map(|run| run.container.as_str()));
         }
         match running {

@@ -1,4 +1,6 @@
 //! The least that a workload needs, and how that differs from what it is given today.
+//!
+//! Promises to give nothing that is refused today, as far as that is known, and says so where it is not.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +65,7 @@ impl Least {
             within(up(limit, MEMORY_STEP), today.memory)
         });
         Self {
-            calls: seccomp::make(profile, is_settled(Part::Calls)),
+            calls: seccomp::make(profile, is_settled(Part::Calls)).within(today),
             capabilities: capabilities::compare(profile, today.capabilities.as_ref()),
             writable: knows_files.then(|| writable::find(profile, &today.mounts)),
             is_read_only_today: today.read_only == Some(true),
@@ -135,10 +137,13 @@ impl Least {
     pub fn remarks(&self, lang: Lang) -> Vec<String> {
         let say = |key: &str, values: &[(&str, &str)]| texts::say(lang, key, values);
         let mut said = Vec::new();
-        if !self.calls.left_out.is_empty() {
-            let names: Vec<&str> = self.calls.left_out.iter().map(String::as_str).collect();
-            said.push(say("remark-left-out", &[("names", &names.join(" "))]));
-        }
+        said.extend(self.calls.remarks(lang));
+        said.extend(texts::named(
+            lang,
+            "remark-capabilities-withheld",
+            &self.capabilities.withheld,
+        ));
+        said.extend(texts::named(lang, "remark-capabilities-beyond", &self.capabilities.beyond));
         if self.capabilities.used.is_none() {
             said.push(say("remark-capabilities", &[]));
         }
@@ -225,5 +230,27 @@ mod tests {
         }
         let today = Today { read_only: Some(true), ..Today::default() };
         assert!(least(&known, &today).is_read_only(), "what is so today stays so");
+    }
+
+    #[test]
+    fn nothing_is_given_that_is_refused_today_and_what_is_not_known_is_said() {
+        let known = profile(&[(Kind::Call, "mount"), (Kind::Capability, "SYS_ADMIN")]);
+        let today = Today {
+            capabilities: Some(["CHOWN".to_owned()].into()),
+            seccomp: Some("default".into()),
+            ..Today::default()
+        };
+        let found = least(&known, &today);
+        assert_eq!(found.capabilities.used, Some(BTreeSet::new()));
+        assert!(!found.calls.allowed.contains("mount"));
+        for (found, words) in
+            [(found, "stays refused"), (least(&known, &Today::default()), "today is not known")]
+        {
+            let said = found.remarks(Lang::En);
+            for name in ["mount", "SYS_ADMIN"] {
+                let is_said = |line: &String| line.contains(name) && line.contains(words);
+                assert!(said.iter().any(is_said), "{name}: {said:?}");
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod allowed;
 pub mod apparmor;
+pub mod blind;
 pub mod calls;
 pub mod capabilities;
 pub mod coverage;

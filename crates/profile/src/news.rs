@@ -245,7 +245,8 @@ fn parts(peer: &str) -> Option<(&str, &str, u16)> {
     Some((protocol, address, port.parse().ok()?))
 }
 
-fn is_foreign(entry: &Entry) -> bool {
+/// Whether a file did not come with the image, or lay where one lay that had not.
+pub(crate) fn is_foreign(entry: &Entry) -> bool {
     FOREIGN.contains(&entry.origin.as_str())
 }
 

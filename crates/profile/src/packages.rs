@@ -1,10 +1,10 @@
 //! Which packages of an image run: from files that were used to the packages that own them.
 //!
 //! Promises that no package is called "present only" while a file of it was seen in use, or while something could have been
-//! missed, or while it is not known which files it has. Reading a file counts as loading it: code that is read by an
+//! missed, or while it is not known which files it has, or while code ran that may be a copy of it. Reading a file counts as loading it: code that is read by an
 //! interpreter is data to the kernel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use haechi_core::inventory::{Package, PackageKind};
 use haechi_core::profile::{Entry, Kind};
@@ -13,6 +13,8 @@ use haechi_core::report::profiles::{PackageCounts, PackageStates};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::blind;
 
 /// A package, and what was seen of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +49,10 @@ pub fn of<'p>(
     is_settled: bool,
 ) -> Vec<PackageUse> {
     let used = Used::of(entries);
+    let packages: Vec<&Package> = packages.into_iter().collect();
+    // Of what ran and did not come with the image nobody knows what it is.
+    let is_settled = is_settled && !entries.iter().any(blind::is_foreign);
+    let unowned = used.unowned(&packages);
     packages
         .into_iter()
         .map(|package| {
@@ -54,7 +60,11 @@ pub fn of<'p>(
             let state = match &found {
                 Some((State::Executed, _)) => State::Executed,
                 Some(_) => State::Loaded,
-                None if is_settled && knows_files(package) && !package.declared_only => {
+                None if is_settled
+                    && knows_files(package)
+                    && !package.declared_only
+                    && !package.files.iter().any(|file| unowned.contains(name_of(file))) =>
+                {
                     State::Present
                 }
                 None => State::Unknown,
@@ -147,6 +157,24 @@ impl<'a> Used<'a> {
         Self { by_path, sorted, started }
     }
 
+    /// Names of programs and libraries that ran and that no package has where they lay: such a file may be that of a package
+    /// which somebody moved, copied, diverted, or put below another root.
+    fn unowned(&self, packages: &[&Package]) -> HashSet<String> {
+        let mut paths: HashSet<&str> = HashSet::new();
+        let mut all: Vec<String> = Vec::new();
+        for package in packages {
+            paths.extend(package.files.iter().map(|file| merged(file)));
+            paths.insert(merged(package.path.split("!/").next().unwrap_or_default()));
+            all.extend(folders(package).iter().map(|folder| format!("{}/", merged(folder))));
+        }
+        let is_code = |entry: &Entry| matches!(entry.kind, Kind::Executed | Kind::Mapped);
+        let used = self.by_path.iter().filter(|(_, (_, entry))| is_code(entry));
+        used.filter(|(path, _)| !paths.contains(path.as_str()))
+            .filter(|(path, _)| !all.iter().any(|folder| path.starts_with(folder)))
+            .map(|(path, _)| name_of(path).to_owned())
+            .collect()
+    }
+
     /// The file of a package whose use says most.
     fn of_package(&self, package: &Package) -> Option<(State, &'a Entry)> {
         let mut best: Option<(State, &Entry)> = None;
@@ -189,6 +217,12 @@ impl<'a> Used<'a> {
     }
 }
 
+/// The name of a file, without what dpkg-divert(1) adds to it.
+fn name_of(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.strip_suffix(".distrib").unwrap_or(name)
+}
+
 /// Folders that are a package's own, where its list of files is not kept.
 fn folders(package: &Package) -> Vec<String> {
     let path = package.path.split("!/").next().unwrap_or_default();
@@ -222,7 +256,7 @@ fn source_of(path: &str) -> Option<String> {
 }
 
 /// Whether a file is what the kernel starts programs with (ld.so(8)).
-fn is_loader(path: &str) -> bool {
+pub fn is_loader(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name == "ld.so" || name.starts_with("ld-") && name.contains(".so") || name.starts_with("ld.so.")
 }
@@ -324,6 +358,30 @@ mod tests {
         assert!(states(false).iter().all(|(_, state)| *state != State::Present));
         let before: Vec<_> = expected.iter().filter(|(_, s)| *s <= State::Loaded).collect();
         assert_eq!(states(false).iter().filter(|(_, s)| *s <= State::Loaded).count(), before.len());
+    }
+
+    #[test]
+    fn what_ran_and_may_be_a_copy_of_a_package_takes_the_claim_back() {
+        let packages = [
+            package("deb", "perl", "status", &["usr/bin/perl"]),
+            package("deb", "node", "status", &["usr/bin/node"]),
+            package("golang", "stdlib", "usr/local/bin/tool", &[]),
+        ];
+        let states = |path: &str, origin: &str| {
+            let entries = [Entry { origin: origin.into(), ..entry(Kind::Executed, path) }];
+            let found = of(&packages, &entries, true);
+            found.into_iter().map(|one| one.state).collect::<Vec<_>>()
+        };
+        use State::{Executed, Present, Unknown};
+        // Below another root, or diverted; a name that none has; not of the image.
+        assert_eq!(states("/jail/usr/bin/perl", "image"), [Unknown, Present, Present]);
+        assert_eq!(states("/usr/bin/perl.distrib", "image"), [Unknown, Present, Present]);
+        assert_eq!(states("/opt/app", "image"), [Present; 3]);
+        assert_eq!(states("/usr/local/bin/tool", "image"), [Present, Present, Executed]);
+        for origin in ["changed", "mounted", "memory", "replaced"] {
+            assert_eq!(states("/opt/app", origin), [Unknown; 3], "{origin}");
+            assert_eq!(states("/usr/bin/perl", origin), [Executed, Unknown, Unknown], "{origin}");
+        }
     }
 
     #[test]

@@ -2,19 +2,27 @@
 //!
 //! What was not seen is refused (`EPERM`), and so is a new namespace by `clone` unless one was seen. `clone3`, whose flags no
 //! filter can look at, is answered as if the kernel had none (`ENOSYS`): the C library uses `clone` then. Only calls of 64-bit
-//! and 32-bit x86 are known here.
+//! and 32-bit x86 are known here. What is refused today stays refused ([`Made::within`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use haechi_core::Lang;
 use haechi_core::profile::{Kind, Profile};
 use serde::Serialize;
 
 use crate::calls::{self, COMPAT};
+use crate::texts;
+use crate::today::Today;
 
 /// Not permitted.
 const EPERM: u32 = 1;
 /// There is no such call.
 const ENOSYS: u32 = 38;
+
+/// Kinds of processes that Docker's own profile lets a program ask for (`personality`).
+const PERSONALITIES: [u64; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
+/// The family of sockets that it refuses to everybody (vsock).
+const FAMILY_REFUSED: u64 = 40;
 
 /// A profile as Docker, containerd and Podman read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,7 +61,7 @@ pub struct Syscalls {
 pub struct Argument {
     /// Which, from 0.
     pub index: u32,
-    /// Which bits are looked at.
+    /// Which bits are looked at; with `SCMP_CMP_NE` what it must not be.
     pub value: u64,
     /// What they have to be.
     pub value_two: u64,
@@ -74,6 +82,10 @@ pub struct Made {
     pub added: BTreeMap<String, String>,
     /// Calls that were seen and have no name here: they are refused.
     pub left_out: BTreeSet<String>,
+    /// Calls that were seen of other containers of the workload, and are refused today: they stay so.
+    pub withheld: BTreeSet<String>,
+    /// Calls that are allowed, and that Docker's own profile would refuse, while it is not known what is refused today.
+    pub beyond: BTreeSet<String>,
     /// Calls of which only some arguments are allowed, and how many.
     pub limited: BTreeMap<String, usize>,
     /// Whether the 32-bit entry is used.
@@ -135,12 +147,9 @@ pub fn make(profile: &Profile, knows_calls: bool) -> Made {
     let allowed = allowed.cloned().collect();
     let mut syscalls = vec![allow(whole.into_iter().collect(), Vec::new())];
     for (name, values) in values {
-        let Some((index, mask)) = calls::argument(&name) else { continue };
+        let Some((_, mask)) = calls::argument(&name) else { continue };
         let values: BTreeSet<u64> = values.into_iter().map(|value| value & mask).collect();
-        syscalls.extend(values.into_iter().map(|value| {
-            let one = Argument { index, value: mask, value_two: value, op: "SCMP_CMP_MASKED_EQ" };
-            allow(vec![name.clone()], vec![one])
-        }));
+        syscalls.extend(values.into_iter().filter_map(|value| one(&name, value)));
     }
     syscalls.push(Syscalls {
         names: missing.into_iter().collect(),
@@ -156,7 +165,92 @@ pub fn make(profile: &Profile, knows_calls: bool) -> Made {
         architectures,
         syscalls,
     };
-    Made { filter, seen, allowed, added, left_out, limited, has_compat: !compat.is_empty() }
+    let (withheld, beyond, has_compat) = (BTreeSet::new(), BTreeSet::new(), !compat.is_empty());
+    Made { filter, seen, allowed, added, left_out, withheld, beyond, limited, has_compat }
+}
+
+impl Made {
+    /// What has to be known before it is used.
+    pub fn remarks(&self, lang: Lang) -> Vec<String> {
+        let all = [
+            ("remark-left-out", &self.left_out),
+            ("remark-calls-withheld", &self.withheld),
+            ("remark-calls-beyond", &self.beyond),
+        ];
+        all.into_iter().filter_map(|(key, names)| texts::named(lang, key, names)).collect()
+    }
+
+    /// The same without what is refused today. If that is not known, what Docker's own profile would refuse is named.
+    pub fn within(mut self, today: &Today) -> Self {
+        if ["unconfined", "off"].map(Some).contains(&today.seccomp.as_deref()) {
+            return self;
+        }
+        let given = calls::docker_of_both(today.held());
+        let is_more = |name: &&String| !given.contains(name.as_str());
+        if today.seccomp.as_deref() != Some("default") {
+            self.beyond = self.allowed.iter().filter(is_more).cloned().collect();
+            return self;
+        }
+        self.withheld = self.seen.iter().filter(is_more).cloned().collect();
+        self.allowed.retain(|name| !is_more(&name));
+        self.added.retain(|name, _| !is_more(&name));
+        self.limited.retain(|name, _| !is_more(&name));
+        let may_have_spaces = today.held().any(|name| name == "SYS_ADMIN");
+        let mut rules = Vec::new();
+        for mut rule in std::mem::take(&mut self.filter.syscalls) {
+            if rule.action != "SCMP_ACT_ALLOW" {
+                // A program takes it better if a new call is missing than if it is refused.
+                rule.names.extend(self.withheld.iter().filter(|name| calls::is_new(name)).cloned());
+                rule.names.sort();
+                rules.push(rule);
+                continue;
+            }
+            rule.names.retain(|name| !is_more(&name));
+            let any = rule.args.is_empty();
+            let mut of = |name: &str| any && take(&mut rule.names, name);
+            let spaces = !may_have_spaces && of("clone");
+            let (personality, socket) = (of("personality"), of("socket"));
+            let is_given = |name: &str, value: u64| match name {
+                "clone" => may_have_spaces || value == 0,
+                "personality" => PERSONALITIES.contains(&value),
+                "socket" => value != FAMILY_REFUSED,
+                _ => true,
+            };
+            let is_refused = rule
+                .args
+                .iter()
+                .any(|argument| rule.names.iter().any(|name| !is_given(name, argument.value_two)));
+            if !rule.names.is_empty() && !is_refused {
+                rules.push(rule);
+            }
+            rules.extend(spaces.then(|| one("clone", 0)).flatten());
+            let values = PERSONALITIES.into_iter().filter(|_| personality);
+            rules.extend(values.filter_map(|value| one("personality", value)));
+            let other =
+                Argument { index: 0, value: FAMILY_REFUSED, value_two: 0, op: "SCMP_CMP_NE" };
+            rules.extend(socket.then(|| allow(vec!["socket".to_owned()], vec![other])));
+        }
+        for name in self.limited.keys().cloned().collect::<Vec<_>>() {
+            let count = rules.iter().filter(|rule| rule.names.contains(&name)).count();
+            self.limited.insert(name, count);
+        }
+        self.filter.syscalls = rules;
+        self
+    }
+}
+
+/// Takes a name out.
+fn take(names: &mut Vec<String>, name: &str) -> bool {
+    let before = names.len();
+    names.retain(|one| one != name);
+    names.len() < before
+}
+
+/// A rule that allows a call with one value.
+fn one(name: &str, value: u64) -> Option<Syscalls> {
+    let (index, mask) = calls::argument(name)?;
+    let one = Argument { index, value: mask, value_two: value & mask, op: "SCMP_CMP_MASKED_EQ" };
+    Some(allow(vec![name.to_owned()], vec![one]))
 }
 
 fn allow(names: Vec<String>, args: Vec<Argument>) -> Syscalls {

@@ -1,5 +1,6 @@
 //! Words about profiles, in both languages (`texts/profile.yaml`).
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use haechi_core::Lang;
@@ -20,6 +21,12 @@ pub fn say(lang: Lang, key: &str, values: &[(&str, &str)]) -> String {
 /// The same sentence in both languages.
 pub fn both(key: &str, values: &[(&str, &str)]) -> Text {
     Text::new(&say(Lang::En, key, values), &say(Lang::Ko, key, values))
+}
+
+/// A sentence about names; none without one.
+pub(crate) fn named(lang: Lang, key: &str, names: &BTreeSet<String>) -> Option<String> {
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    (!all.is_empty()).then(|| say(lang, key, &[("names", &all.join(" "))]))
 }
 
 /// The last part of a key of something that has a name in data.

@@ -88,12 +88,16 @@ impl Today {
         }
     }
 
+    /// Capabilities that it holds, or what Docker gives if that is not known.
+    pub fn held(&self) -> impl Iterator<Item = &str> {
+        let given = DEFAULT.iter().copied().filter(|_| self.capabilities.is_none());
+        self.capabilities.iter().flatten().map(String::as_str).chain(given)
+    }
+
     /// How many system calls of the 64-bit entry it may make; `None` if its profile is not known.
     pub fn calls(&self) -> Option<usize> {
-        let held = || self.capabilities.iter().flatten().map(String::as_str);
         match self.seccomp.as_deref()? {
-            "default" if self.capabilities.is_none() => Some(crate::calls::docker(DEFAULT).len()),
-            "default" => Some(crate::calls::docker(held()).len()),
+            "default" => Some(crate::calls::docker(self.held()).len()),
             "unconfined" | "off" => Some(crate::calls::native().len()),
             _ => None,
         }

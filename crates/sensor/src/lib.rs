@@ -17,6 +17,7 @@ mod groups;
 mod load;
 mod record;
 mod resolve;
+mod rights;
 mod selftest;
 mod used;
 

@@ -1,11 +1,11 @@
 //! Loads the programs into the kernel and fills their tables. Takes what the kernel takes, and names the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use aya::maps::{Array, HashMap, MapData, RingBuf};
-use aya::programs::{BtfTracePoint, KProbe, RawTracePoint};
+use aya::programs::{BtfTracePoint, FExit, KProbe, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use haechi_core::profile::Gap;
@@ -49,6 +49,8 @@ enum Kind {
     Typed,
     /// The beginning of one of the kernel's functions.
     Probe,
+    /// The end of one.
+    End,
 }
 
 const fn raw(program: &'static str, name: &'static str, gives: &'static str) -> Hook {
@@ -117,6 +119,14 @@ const PROFILE_PROBE: Hook = Hook {
     gives: CAPABILITIES,
 };
 const CAPABILITIES: &str = "capabilities, for profiles";
+/// What programs must be given to be executed at all. Where a kernel lacks it (before 5.12, or without tracing of its
+/// functions) user space looks (`rights.rs`).
+const PROFILE_FILES: Hook = Hook {
+    program: "rights_of_file",
+    name: "get_vfs_caps_from_disk",
+    kind: Kind::End,
+    gives: "capabilities that files of programs ask for, for profiles",
+};
 /// Groups of which it is kept what they use, and different things that all of them use. The kernel takes memory only for
 /// what there is: about 500 and 100 bytes for each.
 const USED_MAX: u32 = 16_384;
@@ -243,12 +253,16 @@ fn profile(
         }
         abilities.push(ability);
     }
+    let files = attach(programs, &PROFILE_FILES, types);
+    let asks_files = files.missing.is_some();
+    abilities.extend(Some(files).filter(|files| files.missing.is_none()));
     let uses =
         HashMap::try_from(take(programs, "uses")?).map_err(|error| failed("uses", &error))?;
     let firsts =
         RingBuf::try_from(take(programs, "firsts")?).map_err(|error| failed("firsts", &error))?;
     let (stale, cleaned) = (BTreeSet::new(), std::time::Instant::now());
-    Ok(Profiler { used, uses, firsts, gaps, unread: 0, stale, cleaned })
+    let rights = BTreeMap::new();
+    Ok(Profiler { used, uses, firsts, gaps, unread: 0, asks_files, rights, stale, cleaned })
 }
 
 /// When a runtime that is on its way now counts as the container's: see `ENTERING_TIME` in `bpf/record.h`.
@@ -287,6 +301,11 @@ fn try_attach(programs: &mut Ebpf, hook: &Hook, types: &Btf) -> Result<(), Strin
             let program: &mut RawTracePoint = program.try_into().map_err(|error| chain(&error))?;
             program.load().map_err(|error| chain(&error))?;
             program.attach(hook.name).map_err(|error| chain(&error))?;
+        }
+        Kind::End => {
+            let program: &mut FExit = program.try_into().map_err(|error| chain(&error))?;
+            program.load(hook.name, types).map_err(|error| chain(&error))?;
+            program.attach().map_err(|error| chain(&error))?;
         }
         Kind::Probe if !Path::new(PROBES_OF_KERNEL).exists() => {
             return Err("this kernel has no probes (CONFIG_KPROBES)".into());

@@ -257,6 +257,23 @@ impl Walk {
     }
 }
 
+/// A file as a process sees it that is at the root of its container, without opening it. The path has no links.
+pub(crate) fn at(viewer: &Path, path: &str) -> Option<OwnedFd> {
+    let mut walk = Walk::begin(viewer)?;
+    let mut left = parts(path);
+    while let Some(part) = left.pop() {
+        match walk.look_up(&part)? {
+            (file, FileType::RegularFile) if left.is_empty() => return Some(file),
+            (folder, FileType::Directory) => {
+                let mount = look(&folder)?.stx_mnt_id;
+                walk.places.push((folder, part, mount));
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// Parts of a path, the first last.
 fn parts(path: &str) -> Vec<String> {
     let parts = path.split('/').rev().filter(|part| !part.is_empty() && *part != ".");

@@ -4,7 +4,7 @@
 //! could not be told is counted and told when it is used again; and that what this kernel does not tell is named as a gap.
 //! What is used through io_uring passes no system call and is not in the sets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use haechi_core::profile::{Gap, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use syscalls::{x86, x86_64};
 
-use crate::{SensorError, decode};
+use crate::{SensorError, decode, rights};
 
 /// `struct used` in `bpf/record.h`, in words.
 pub(crate) type UsedState = [u64; 48];
@@ -77,7 +77,7 @@ pub struct Used {
     pub lost: u64,
     /// Kinds of which more was used than is remembered.
     pub full: bool,
-    /// Bits of the capabilities that were used.
+    /// Bits of the capabilities that were used, and of those without which the file of a program is not executed.
     pub capabilities: u64,
     /// Bits of the capabilities that were asked for and not held.
     pub refused_capabilities: u64,
@@ -95,6 +95,10 @@ pub struct Profiler {
     /// What this kernel does not tell.
     pub(crate) gaps: BTreeSet<Gap>,
     pub(crate) unread: u64,
+    /// Whether the kernel does not tell what files of programs ask for: then it is looked up.
+    pub(crate) asks_files: bool,
+    /// By group, what was found.
+    pub(crate) rights: BTreeMap<u64, u64>,
     pub(crate) stale: BTreeSet<u64>,
     pub(crate) cleaned: Instant,
 }
@@ -141,7 +145,13 @@ impl Profiler {
         while let Some(bytes) = self.firsts.next() {
             given += 1;
             match decode::first(&bytes) {
-                Ok(first) => give(first),
+                Ok((first, processes)) => {
+                    if self.asks_files && first.kind == Kind::Executed {
+                        *self.rights.entry(first.group).or_default() |=
+                            rights::of_program(first.group, processes, &first.value);
+                    }
+                    give(first);
+                }
                 Err(_) => self.unread += 1,
             }
         }
@@ -160,7 +170,12 @@ impl Profiler {
         };
         self.used
             .iter()
-            .map(|entry| entry.map(|(group, state)| used(group, &state)).map_err(failed))
+            .map(|entry| {
+                let (group, state) = entry.map_err(failed)?;
+                let mut used = used(group, &state);
+                used.capabilities |= self.rights.get(&group).copied().unwrap_or_default();
+                Ok(used)
+            })
             .collect()
     }
 
@@ -175,6 +190,7 @@ impl Profiler {
         };
         for group in groups {
             let _ = self.used.remove(group);
+            self.rights.remove(group);
             self.stale.insert(*group);
         }
         let is_due = self.stale.len() >= STALE_MAX || self.cleaned.elapsed() >= STALE_WAIT;

@@ -6,6 +6,8 @@
 mod container;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use container::{Container, PATIENCE};
@@ -82,6 +84,62 @@ fn a_container_is_told_with_all_that_it_used_and_nothing_of_its_runtime() {
     // What was read and forgotten is forgotten, and the container is not told again.
     profiler.forget(&[group]).unwrap();
     assert!(profiler.used().unwrap().iter().all(|one| one.group != group));
+}
+
+/// A program that only asks for a name in new namespaces by `clone`, and then binds a Unix socket to `/s/sock`.
+fn tiny() -> Vec<u8> {
+    const AT: u32 = 0x40_0000;
+    let code: &[&[u8]] = &[
+        b"\xb8\x38\0\0\0\xbf\x11\0\0\x04\x31\xf6\x31\xd2\x45\x31\xd2\x45\x31\xc0\x0f\x05", // clone(CLONE_NEWUTS)
+        b"\xb8\x29\0\0\0\xbf\x01\0\0\0\xbe\x01\0\0\0\x31\xd2\x0f\x05", // socket(AF_UNIX, SOCK_STREAM)
+        b"\x89\xc7\xb8\x31\0\0\0\xbe\xe0\0\x40\0\xba\x09\0\0\0\x0f\x05", // bind to what lies at 0xe0
+        b"\xb8\x3c\0\0\0\x31\xff\x0f\x05",                               // exit(0)
+    ];
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    file.extend(u64::from(AT + 120).to_le_bytes());
+    file.extend(64_u64.to_le_bytes());
+    file.extend([0; 12]);
+    for half in [64_u16, 56, 1, 0, 0, 0] {
+        file.extend(half.to_le_bytes());
+    }
+    // One piece, to be read and executed.
+    file.extend(b"\x01\0\0\0\x05\0\0\0");
+    for word in [0, u64::from(AT), u64::from(AT), 0x100, 0x100, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(code.concat());
+    file.resize(0xe0, 0);
+    file.extend(b"\x01\0/s/sock");
+    file.resize(0x100, 0);
+    file
+}
+
+#[test]
+fn what_a_program_needs_to_be_executed_and_what_a_call_needs_is_told() {
+    let (mut sensor, mut profiler) = profiler(1 << 20);
+    let script = "mkdir /s /a /b; cp /bin/busybox /raw; \
+                  for at in a b; do printf '#!/bin/sh\ntrue\n' > /$at/run; chmod +x /$at/run; done; touch /ready; \
+                  while [ ! -e /go ]; do sleep 1; done; /raw; /tiny; cd /a; ./run; cd /b; ./run; sleep 1";
+    let container = Container::start_with(&["--cap-add", "SYS_ADMIN"], script);
+    let (group, root) = (container.group(), container.root());
+    let end = Instant::now() + PATIENCE;
+    while !root.join("ready").exists() {
+        assert!(Instant::now() < end, "it does not get ready");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    fs::write(root.join("tiny"), tiny()).unwrap();
+    fs::set_permissions(root.join("tiny"), fs::Permissions::from_mode(0o755)).unwrap();
+    // NET_RAW, given by the file itself (`=ep`): `struct vfs_cap_data`.
+    let rights: Vec<u8> =
+        [0x0200_0001_u32, 1 << 13, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let (raw, none) = (root.join("raw"), rustix::fs::XattrFlags::empty());
+    rustix::fs::setxattr(&raw, "security.capability", &rights, none).unwrap();
+    fs::write(root.join("go"), "").unwrap();
+    let (firsts, used) = ended(&mut sensor, &mut profiler, group);
+    assert_eq!(capability::from_bits(used.capabilities), ["NET_RAW", "SYS_ADMIN"], "{used:?}");
+    assert!(values(&firsts, Kind::Written).contains("/s/sock"), "{firsts:?}");
+    let scripts: BTreeSet<&str> = firsts.iter().map(|one| one.script.as_str()).collect();
+    assert!(scripts.contains("/a/run") && scripts.contains("/b/run"), "{scripts:?}");
 }
 
 #[test]

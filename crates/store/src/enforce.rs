@@ -279,6 +279,24 @@ impl Store {
         writing.commit().await.map_err(failed)
     }
 
+    /// Keeps that a monitor does nothing any more about these.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn clear_guarded(&self, profiles: &[ProfileId]) -> Result<(), StoreError> {
+        let doing = "keeping what is enforced";
+        let failed = self.failed(doing);
+        let mut writing = self.begin(doing).await?;
+        for profile in profiles {
+            sqlx::query("DELETE FROM profile_guard WHERE profile = ?")
+                .bind(profile.0)
+                .execute(&mut *writing.all)
+                .await
+                .map_err(failed)?;
+        }
+        writing.commit().await.map_err(failed)
+    }
+
     /// What a monitor said last that it does about a profile.
     ///
     /// # Errors

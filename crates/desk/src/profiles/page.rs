@@ -7,7 +7,7 @@ use haechi_core::inventory::Part;
 use haechi_core::profile::{Kind, Profile};
 use haechi_core::text::Text;
 use haechi_core::verdict::ImageReport;
-use haechi_profile::image::PARTS;
+use haechi_profile::blind;
 use haechi_profile::least::Least;
 use haechi_profile::news;
 use haechi_profile::packages::{self, PackageUse};
@@ -67,7 +67,8 @@ fn page(
 ) -> ProfilePage {
     let Known { profile, coverage, today } = known;
     let uses = report.map(|report| {
-        let settled = report.is_whole(Part::Packages) && coverage.unsettled(&PARTS).is_empty();
+        let settled =
+            report.is_whole(Part::Packages) && blind::open(profile, coverage, None).is_empty();
         packages::of(&report.scan.packages, &profile.entries, settled)
     });
     let mut line = known.line(number);

@@ -10,7 +10,8 @@ use haechi_core::{Policy, Report, Snapshot};
 use haechi_examine::risk::{self, Known, Seen};
 use haechi_facts::live::files_in_use;
 use haechi_facts::root::Root;
-use haechi_profile::coverage::{Coverage, Part, Rule};
+use haechi_profile::blind;
+use haechi_profile::coverage::{Coverage, Rule};
 use haechi_store::{Store, StoreError, VerificationId};
 
 use crate::setting::Setting;
@@ -92,7 +93,8 @@ async fn seen(
         let profile = store.profile(number).await?;
         let has_health_check = here.iter().any(|container| checks_health(container));
         let coverage = Coverage::of(&profile, &Rule { quiet_min, has_health_check });
-        let is_settled = coverage.unsettled(&[Part::Programs, Part::Files]).is_empty();
+        let running = here.iter().filter_map(|container| container.id.clone()).collect();
+        let is_settled = blind::open(&profile, &coverage, Some(&running)).is_empty();
         let is_file =
             |entry: &&Entry| matches!(entry.kind, Kind::Executed | Kind::Mapped | Kind::Read);
         for container in here {

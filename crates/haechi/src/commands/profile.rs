@@ -19,8 +19,9 @@ mod vex;
 use std::io::Write;
 use std::path::Path;
 
+use haechi_core::Lang;
 use haechi_core::facts::Snapshot;
-use haechi_core::profile::{Entry, PROFILE_SCHEMA, Profile};
+use haechi_core::profile::{Entry, PROFILE_SCHEMA, Phase, Profile};
 use haechi_profile::coverage::{Coverage, Part};
 use haechi_profile::fragment::{self, Format, Names};
 use haechi_profile::least::Least;
@@ -39,6 +40,10 @@ use crate::{exit, output};
 const SIZE_MAX: u64 = 64 << 20;
 /// Nor has one more stretches of time or entries.
 const PIECES_MAX: usize = 500_000;
+/// Nor did a container ever have more processes: no kernel has (`PID_MAX_LIMIT`).
+const TASKS_MAX: u64 = 1 << 22;
+/// Of one that just began nothing is certain yet: its end may lie so much before its beginning.
+const BEHIND_MAX: SignedDuration = SignedDuration::from_mins(1);
 /// Clocks of two hosts are never further apart.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
 
@@ -125,20 +130,53 @@ impl Known {
         is_asked: bool,
         setting: &Setting,
     ) -> anyhow::Result<Vec<String>> {
+        let lines = self.unsettled(parts, setting);
+        if is_asked || lines.is_empty() {
+            return Ok(lines);
+        }
+        Err(refused(lines, "unsettled-ask", setting))
+    }
+
+    /// Refuses what needs these parts until they are known well enough: there is no asking for it all the same.
+    fn demand(&self, parts: &[Part], setting: &Setting) -> anyhow::Result<()> {
+        match self.unsettled(parts, setting) {
+            lines if lines.is_empty() => Ok(()),
+            lines => Err(refused(lines, "unsettled-wait", setting)),
+        }
+    }
+
+    fn unsettled(&self, parts: &[Part], setting: &Setting) -> Vec<String> {
         let why = self.coverage.unsettled(parts);
         if why.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let mut lines = vec![texts::say(setting.lang, "unsettled", &[])];
         lines.extend(why.iter().map(|(why, parts)| {
             format!("  {}: {}", show::part_names(parts, setting.lang), why.say(setting.lang))
         }));
-        if is_asked {
-            return Ok(lines);
-        }
-        lines.push(texts::say(setting.lang, "unsettled-ask", &[]));
-        Err(Failure::Said(lines.join("\n")).into())
+        lines
     }
+}
+
+/// What a file that is made from a profile does not have, in lines.
+fn lacking(profile: &Profile, lang: Lang) -> Vec<String> {
+    let new = match profile.baseline_at {
+        Some(_) => haechi_profile::news::found(profile.known(), profile.later()).len(),
+        None => 0,
+    };
+    let mut lines = Vec::new();
+    if new > 0 {
+        lines.push(texts::say(lang, "lacks-news", &[("count", &new.to_string())]));
+    }
+    if !profile.runs.iter().any(|run| run.phases.contains(&Phase::Stop)) {
+        lines.push(texts::say(lang, "lacks-stop", &[]));
+    }
+    lines
+}
+
+fn refused(mut lines: Vec<String>, key: &str, setting: &Setting) -> anyhow::Error {
+    lines.push(texts::say(setting.lang, key, &[]));
+    Failure::Said(lines.join("\n")).into()
 }
 
 /// A sentence on stderr, unless quiet.
@@ -215,10 +253,8 @@ async fn seccomp(args: &ProfileFile, setting: &Setting) -> anyhow::Result<u8> {
         ("added", count(made.added.len())),
     ];
     note(setting, "calls-counted", &values.each_ref().map(|(name, value)| (*name, value.as_str())));
-    if !made.left_out.is_empty() {
-        let names: Vec<&str> = made.left_out.iter().map(String::as_str).collect();
-        note(setting, "remark-left-out", &[("names", &names.join(" "))]);
-    }
+    notes(setting, &made.remarks(setting.lang));
+    notes(setting, &lacking(&known.profile, setting.lang));
     write(args.output.as_deref(), setting, |out| json(&made.filter, out))
 }
 
@@ -236,6 +272,7 @@ async fn fragment(args: &args::ProfileRun, setting: &Setting) -> anyhow::Result<
     let mut remarks = known.warn(&needed(least), args.file.unsettled, setting)?;
     remarks.extend(amid::lines(&known, setting).await?);
     let lang = setting.lang;
+    remarks.extend(lacking(&known.profile, lang));
     remarks.extend(
         least
             .differences(&known.today, lang)
@@ -244,6 +281,7 @@ async fn fragment(args: &args::ProfileRun, setting: &Setting) -> anyhow::Result<
     );
     remarks.extend(least.remarks(lang));
     remarks.push(texts::say(lang, "remark-seccomp-file", &[("file", &known.names.seccomp)]));
+    remarks.push(texts::say(lang, "remark-options", &[]));
     let format = match args.format {
         RunFormat::Docker => Format::Docker,
         RunFormat::Compose => Format::Compose,
@@ -284,19 +322,30 @@ fn read(path: &Path) -> anyhow::Result<Profile> {
     let text = crate::setting::read_trusted(path, SIZE_MAX)?;
     let profile: Profile =
         serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+    match odd(&profile, Timestamp::now()) {
+        Some(why) => Err(invalid(why).into()),
+        None => Ok(profile),
+    }
+}
+
+/// Why this is no profile that Haechi ever made.
+fn odd(profile: &Profile, now: Timestamp) -> Option<String> {
+    let latest = now.saturating_add(AHEAD_MAX).unwrap_or(Timestamp::MAX);
     if profile.schema != PROFILE_SCHEMA {
-        return Err(invalid(format!("its format is not {PROFILE_SCHEMA}")).into());
-    }
-    if profile.runs.len() > PIECES_MAX || profile.entries.len() > PIECES_MAX {
-        return Err(invalid(format!("more than {PIECES_MAX} entries")).into());
-    }
-    let latest = Timestamp::now().saturating_add(AHEAD_MAX).unwrap_or(Timestamp::MAX);
-    if profile.runs.iter().any(|run| run.until > latest)
+        Some(format!("its format is not {PROFILE_SCHEMA}"))
+    } else if profile.runs.len() > PIECES_MAX || profile.entries.len() > PIECES_MAX {
+        Some(format!("more than {PIECES_MAX} entries"))
+    } else if profile.runs.iter().any(|run| run.until > latest)
         || profile.entries.iter().any(|entry| entry.first_at > latest)
     {
-        return Err(invalid("it tells of times that are yet to come".to_owned()).into());
+        Some("it tells of times that are yet to come".to_owned())
+    } else if profile.runs.iter().any(|run| run.since.duration_since(run.until) > BEHIND_MAX) {
+        Some("a stretch of time ends before it begins".to_owned())
+    } else if profile.runs.iter().any(|run| run.tasks_max > TASKS_MAX) {
+        Some(format!("more than {TASKS_MAX} processes: no kernel has so many"))
+    } else {
+        None
     }
-    Ok(profile)
 }
 
 async fn import(file: &Path, setting: &Setting) -> anyhow::Result<u8> {
@@ -320,4 +369,57 @@ async fn import(file: &Path, setting: &Setting) -> anyhow::Result<u8> {
     let [runs, entries] = &counts;
     note(setting, "imported", &[("runs", runs), ("entries", entries)]);
     Ok(exit::CLEAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use haechi_core::profile::Run;
+
+    use super::*;
+
+    #[test]
+    fn what_no_kernel_ever_told_is_refused() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let run = Run {
+            container: "a".into(),
+            name: "a".into(),
+            since: now,
+            until: now,
+            phases: [].into(),
+            gaps: [].into(),
+            tasks_max: 5,
+            memory_max: 0,
+        };
+        let of = |run: Run| {
+            let profile =
+                Profile { schema: PROFILE_SCHEMA.into(), runs: vec![run], ..Profile::default() };
+            odd(&profile, now)
+        };
+        assert_eq!(of(run.clone()), None);
+        let later = |hours| now.saturating_add(SignedDuration::from_hours(hours)).unwrap();
+        assert!(of(Run { since: later(1), ..run.clone() }).unwrap().contains("before it begins"));
+        assert!(of(Run { tasks_max: u64::MAX, ..run.clone() }).unwrap().contains("processes"));
+        assert!(of(Run { until: later(25), ..run }).unwrap().contains("yet to come"));
+        assert!(odd(&Profile::default(), now).unwrap().contains("format"));
+    }
+
+    #[test]
+    fn what_is_not_in_a_file_is_said() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let entry = Entry {
+            kind: haechi_core::profile::Kind::Executed,
+            value: "/bin/x".into(),
+            first_at: at(9),
+            container: "a".into(),
+            origin: "image".into(),
+            program: String::new(),
+        };
+        let mut profile =
+            Profile { baseline_at: Some(at(5)), entries: vec![entry], ..Profile::default() };
+        let lines = lacking(&profile, Lang::En);
+        assert!(lines[0].contains('1') && lines[0].contains("profile news"), "{lines:?}");
+        assert!(lines[1].contains("stop") && lines.len() == 2, "{lines:?}");
+        profile.baseline_at = None;
+        assert_eq!(lacking(&profile, Lang::Ko).len(), 1);
+    }
 }

@@ -10,8 +10,9 @@ use haechi_core::report::profiles::{PackageCounts, PackageState, PackageStates, 
 use haechi_core::verdict::ImageReport;
 use haechi_core::{Report, Snapshot};
 use haechi_facts::redact;
+use haechi_profile::blind;
 use haechi_profile::coverage::{Coverage, Rule};
-use haechi_profile::image::{self, ImageUse, PARTS};
+use haechi_profile::image::{self, ImageUse};
 use haechi_profile::today::Today;
 use haechi_profile::{packages, picture};
 use haechi_store::{Store, StoreError};
@@ -114,7 +115,8 @@ pub async fn counts(
 }
 
 fn counted(read: &ImageReport, profile: &Profile, coverage: &Coverage) -> PackageCounts {
-    let is_settled = read.is_whole(Part::Packages) && coverage.unsettled(&PARTS).is_empty();
+    let is_settled =
+        read.is_whole(Part::Packages) && blind::open(profile, coverage, None).is_empty();
     packages::counts(&packages::of(&read.scan.packages, &profile.entries, is_settled))
 }
 

@@ -144,3 +144,42 @@ fn an_inventory_has_the_same_packages_and_computes_only_checksums_that_tell_whos
         assert!(whole.is_whole(part) && !only.is_whole(part), "{part:?}");
     }
 }
+
+#[test]
+fn a_link_to_a_file_of_another_package_and_another_name_of_one_belong_to_both() {
+    let status = b"Package: a\nStatus: install ok installed\nVersion: 1\n\n\
+        Package: b\nStatus: install ok installed\nVersion: 1\n";
+    let archive = {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut add = |name: &str, kind: EntryType, link: &str, content: &[u8]| {
+            let mut header = Header::new_ustar();
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+            header.set_entry_type(kind);
+            header.set_size(content.len() as u64);
+            header.set_cksum();
+            archive.append(&header, content).unwrap();
+        };
+        let regular = EntryType::Regular;
+        add("var/lib/dpkg/status", regular, "", status);
+        add("var/lib/dpkg/info/a.list", regular, "", b"/.\n/usr/bin/check\n/usr/bin/out\n");
+        add("var/lib/dpkg/info/b.list", regular, "", b"/.\n/usr/bin/server\n/usr/bin/other\n");
+        add("usr/bin/check", regular, "", b"x");
+        add("usr/bin/server", EntryType::Symlink, "check", b"");
+        add("usr/bin/other", EntryType::Symlink, "/opt/unowned", b"");
+        add("opt/unowned", regular, "", b"y");
+        add("opt/tool", EntryType::Link, "usr/bin/check", b"");
+        archive.into_inner().unwrap()
+    };
+    let tools = crate::worker::tools(None, false).unwrap();
+    let layer = super::layer(&tools, |builder| {
+        crate::tarball::read(&mut archive.as_slice(), "layer", builder)
+    });
+    let scan = merge(&[layer], None, ScanSubject::default());
+    let files = |name: &str| {
+        let package = scan.packages.iter().find(|package| package.name == name);
+        package.unwrap().files.clone()
+    };
+    assert_eq!(files("a"), ["opt/tool", "usr/bin/check"]);
+    assert_eq!(files("b"), ["usr/bin/check"]);
+}

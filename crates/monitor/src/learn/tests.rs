@@ -205,3 +205,26 @@ fn paths_of_processes_have_no_numbers() {
         assert_eq!(without_numbers(path.into()), expected);
     }
 }
+
+#[test]
+fn what_ran_before_it_was_watched_is_learned_once_and_only_of_such() {
+    let mut learner = learner();
+    learner.hint(named());
+    learner.hint(Hint::Group(7, "/docker/a".into()));
+    learner.beat(vec![Used { since: None, ..used(&[]) }], at(2502));
+    assert_eq!(learner.unseeded(), [(7, "/docker/a".to_owned())]);
+    let loaded = seed::Loaded {
+        programs: ["/usr/bin/perl".to_owned()].into(),
+        libraries: [("/lib/x.so".to_owned(), "/usr/bin/perl".to_owned())].into(),
+    };
+    learner.seed(7, loaded, at(2503));
+    assert!(learner.unseeded().is_empty());
+    let (learned, _) = learner.beat(vec![Used { since: None, ..used(&[]) }], at(2507));
+    assert_eq!(values(&learned), [(Kind::Executed, "/usr/bin/perl"), (Kind::Mapped, "/lib/x.so")]);
+    assert!(learned[0].run.gaps.contains(&Gap::Start));
+    let mut whole = self::learner();
+    whole.hint(named());
+    whole.hint(Hint::Group(7, "/docker/a".into()));
+    whole.beat(vec![used(&[])], at(2502));
+    assert!(whole.unseeded().is_empty());
+}

@@ -207,7 +207,7 @@ impl Guard {
     /// What is really done about each profile for which something is to be done.
     pub fn guarded(&self, now: Timestamp) -> Vec<Guarded> {
         let one = |ruled: &Ruled| {
-            let mut problems = BTreeSet::new();
+            let mut problems: BTreeSet<String> = self.unlooked().into_iter().collect();
             let (mut containers, mut unlimited) = (0, false);
             for (_, state) in self.in_force.values().filter(|(id, _)| *id == ruled.profile) {
                 match state {
@@ -237,6 +237,14 @@ impl Guard {
             }
         };
         self.ruled.iter().map(one).collect()
+    }
+
+    /// What was let through because the answer took too long.
+    fn unlooked(&self) -> Option<String> {
+        let late = self.deny.as_ref()?.counts().ok()?.late;
+        (late > 0).then(|| {
+            format!("{late} programs were let through without a look since the monitor began, because it was too slow")
+        })
     }
 
     /// What was refused; waits until there is something, for ever if nothing is refused.

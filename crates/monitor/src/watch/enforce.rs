@@ -100,6 +100,12 @@ impl Enforcer {
             }
         }
         self.flush(&keep).await;
+        // Whoever asks must not be told that it goes on.
+        let ended: Vec<ProfileId> =
+            self.enforced.iter().map(|one| one.enforcement.profile).collect();
+        if let Err(error) = self.store.clear_guarded(&ended).await {
+            tracing::warn!("{error}");
+        }
     }
 
     /// What is to be enforced, if that is not what it was.

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use haechi_core::Lang;
-use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer};
+use haechi_core::alert::{ALERT_SCHEMA, Alert, AlertContainer, Priority};
 use haechi_core::event::{Action as Did, Call, Event, Origin, Process};
 use haechi_core::policy::MonitorPolicy;
-use haechi_core::profile::{Entry, Kind, Profile, Run};
+use haechi_core::profile::{Entry, Gap, Kind, Profile, Run};
+use haechi_profile::blind;
 use haechi_profile::coverage::{Coverage, Rule};
 use haechi_profile::news::{self, New};
 use haechi_profile::texts;
@@ -56,6 +57,8 @@ pub(super) struct Keeper {
     waiting: Vec<Lesson>,
     /// When it was looked last whether a profile is settled.
     looked: HashMap<ProfileId, Timestamp>,
+    /// Of which containers it was told that what is new cannot be told any more, and why.
+    blind: HashSet<(String, Gap)>,
 }
 
 impl Keeper {
@@ -68,6 +71,7 @@ impl Keeper {
             throttle: Throttle::default(),
             waiting: Vec::new(),
             looked: HashMap::new(),
+            blind: HashSet::new(),
         }
     }
 
@@ -99,6 +103,10 @@ impl Keeper {
         let (mut alerts, mut new) =
             (Vec::new(), BTreeMap::<ProfileId, (Vec<Entry>, Vec<Exec>)>::new());
         for (lesson, kept) in lessons.into_iter().zip(kept) {
+            let is_settled = kept.baseline_at.is_some_and(|at| lesson.learned.run.until > at);
+            if is_settled {
+                alerts.extend(self.blind(&lesson.learned));
+            }
             let is_settled = kept.baseline_at.is_some();
             if is_settled || kept.predecessor.is_some() {
                 // Of a new build of a known workload, what that does not explain.
@@ -144,6 +152,33 @@ impl Keeper {
             tracing::info!("{} is settled: what is new is told", profile.image_name);
         }
         Ok(())
+    }
+
+    /// That what is new in a settled container cannot be told any more: once for each reason. Whoever wants to stay unseen
+    /// may have seen to it.
+    fn blind(&mut self, learned: &Learned) -> Vec<Alert> {
+        let Learned { run, image_name, .. } = learned;
+        let gaps = run.gaps.iter().copied().filter(|gap| blind::hides_news(*gap));
+        let first: Vec<Gap> =
+            gaps.filter(|gap| self.blind.insert((run.container.clone(), *gap))).collect();
+        let alert = |gap| {
+            self.counts.alerts.fetch_add(1, Ordering::Relaxed);
+            let said = blind::told(gap, &run.name);
+            let what = texts::key(&gap);
+            let entry = Entry {
+                kind: Kind::Call,
+                value: what.clone(),
+                first_at: run.until,
+                container: run.container.clone(),
+                origin: String::new(),
+                program: String::new(),
+            };
+            let tags = vec!["profile".into(), "blind".into(), what];
+            let text = said.get(Lang::En).to_owned();
+            let event = event(&entry, Did::Call(Call::default()), self.clock);
+            of(&entry, Priority::Error, text, tags, &run.name, image_name, event)
+        };
+        first.into_iter().map(alert).collect()
     }
 
     /// What of these is new against a profile, which has them already.
@@ -214,7 +249,6 @@ fn alert(
         let command = [("command", exec.command.as_str())];
         said = format!("{said}; {}", texts::say(Lang::En, "news-exec", &command));
     }
-    let since_start = entry.first_at.duration_since(clock.started).as_nanos();
     // Only what is known: neither the process nor its call is kept with a profile.
     let action = match entry.kind {
         Kind::Executed => Did::Exec(Box::new(haechi_core::event::Exec {
@@ -228,32 +262,53 @@ fn alert(
         Kind::Call => entry.value.clone(),
         _ => String::new(),
     };
-    Some(Alert {
+    let event = Event { call, ..event(entry, action, clock) };
+    let tags = vec!["profile".into(), entry.kind.name().into()];
+    Some(of(entry, priority, said, tags, &name, &profile.image_name, event))
+}
+
+/// An event of which neither the process nor its call is known.
+fn event(entry: &Entry, action: Did, clock: Clock) -> Event {
+    let since_start = entry.first_at.duration_since(clock.started).as_nanos();
+    Event {
+        at: u64::try_from(since_start).unwrap_or_default(),
+        cgroup: 0,
+        process: Process::default(),
+        call: String::new(),
+        result: 0,
+        action,
+    }
+}
+
+/// An alert about what a container with this name did.
+fn of(
+    entry: &Entry,
+    priority: Priority,
+    said: String,
+    tags: Vec<String>,
+    name: &str,
+    image: &str,
+    event: Event,
+) -> Alert {
+    Alert {
         schema: ALERT_SCHEMA.into(),
         at: entry.first_at,
         rule: RULE.into(),
         priority,
-        text: format!("{said} (container={})", haechi_core::text::visible(&name)),
-        tags: vec!["profile".into(), entry.kind.name().into()],
+        text: format!("{said} (container={})", haechi_core::text::visible(name)),
+        tags,
         checks: Vec::new(),
         container: AlertContainer {
             id: entry.container.clone(),
-            name,
-            image: profile.image_name.clone(),
+            name: name.into(),
+            image: image.into(),
             ..AlertContainer::default()
         },
         program: entry.program.clone(),
         command: String::new(),
         ancestors: Vec::new(),
-        event: Event {
-            at: u64::try_from(since_start).unwrap_or_default(),
-            cgroup: 0,
-            process: Process::default(),
-            call,
-            result: 0,
-            action,
-        },
-    })
+        event,
+    }
 }
 
 fn origin(name: &str) -> Origin {

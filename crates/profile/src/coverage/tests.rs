@@ -307,3 +307,13 @@ proptest! {
         prop_assert!(!coverage.is_settled());
     }
 }
+
+#[test]
+fn who_was_talked_to_through_socketcall_is_not_known() {
+    let mut profile = settled();
+    profile.entries.push(entry(Kind::Call, "compat:socketcall", 100));
+    assert_eq!(why(&profile, &rule(), Part::Network), [Unsettled::SocketCall]);
+    for part in [Part::Calls, Part::Programs, Part::Files] {
+        assert!(why(&profile, &rule(), part).is_empty(), "{part:?}");
+    }
+}

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Made, make};
 use crate::testing::profile;
+use crate::today::Today;
 
 fn made(entries: &[(Kind, &str)]) -> Made {
     make(&profile(entries), true)
@@ -115,4 +116,61 @@ fn names_that_nobody_knows_are_left_out() {
     assert_eq!(odd.left_out.len(), 4);
     assert!(!serde_json::to_string(&odd.filter).unwrap().contains("]}\""));
     assert!(odd.limited.keys().all(|name| name == "prctl"));
+}
+
+/// Of a container that holds these and has this profile.
+fn given(seccomp: Option<&str>, held: &[&str]) -> Today {
+    let capabilities = Some(held.iter().map(|name| (*name).to_owned()).collect());
+    Today { seccomp: seccomp.map(str::to_owned), capabilities, ..Today::default() }
+}
+
+#[test]
+fn what_is_refused_today_stays_refused() {
+    let seen = [
+        (Call, "mount"),
+        (Call, "read"),
+        (Call, "clone"),
+        (Call, "socket"),
+        (Call, "personality"),
+        (Call, "fsopen"),
+        (Value, "clone 268435456"),
+        (Value, "socket 2"),
+        (Value, "socket 40"),
+        (Capability, "SYS_ADMIN"),
+    ];
+    let known = profile(&seen);
+    let whole = |today: &Today| make(&known, true).within(today);
+    // Another container of the workload may do it, this one may not.
+    let less = whole(&given(Some("default"), &["CHOWN"]));
+    assert!(!less.allowed.contains("mount") && less.allowed.contains("read"));
+    assert!(!less.filter.syscalls.iter().any(|rule| rule.names.contains(&"mount".into())));
+    assert_eq!(less.withheld, ["fsopen", "mount"].map(String::from).into());
+    assert_eq!(less.filter.syscalls.last().unwrap().names, ["clone3", "fsopen"]);
+    assert_eq!(values(&less, "clone").unwrap(), [0]);
+    assert_eq!(values(&less, "socket").unwrap(), [2]);
+    assert_eq!(values(&less, "personality").unwrap(), super::PERSONALITIES);
+    assert_eq!((less.limited["clone"], less.limited["socket"]), (1, 1));
+    // Where its values are not known it is as in Docker's own profile.
+    let open = make(&known, false).within(&given(Some("default"), &[]));
+    let rule = open.filter.syscalls.iter().find(|rule| rule.names == ["socket"]).unwrap();
+    assert_eq!((rule.args[0].op, rule.args[0].value), ("SCMP_CMP_NE", 40));
+    // Who may do it today keeps it.
+    for today in [given(Some("default"), &["SYS_ADMIN"]), given(Some("unconfined"), &[])] {
+        let same = whole(&today);
+        assert!(same.allowed.contains("mount") && same.withheld.is_empty(), "{today:?}");
+        assert_eq!(values(&same, "clone").unwrap(), [0, 0x1000_0000]);
+    }
+    // What is not known today is said.
+    for today in [given(Some("custom"), &["CHOWN"]), Today::default()] {
+        let same = whole(&today);
+        assert!(same.allowed.contains("mount") && same.withheld.is_empty(), "{today:?}");
+        assert_eq!(same.beyond, ["fsopen", "mount"].map(String::from).into());
+    }
+}
+
+#[test]
+fn dockers_own_profile_refuses_nothing_that_starting_needs() {
+    let made = make(&profile(&[]), true);
+    let less = made.clone().within(&given(Some("default"), &[]));
+    assert_eq!((made.allowed, made.added), (less.allowed, less.added));
 }

@@ -14,12 +14,12 @@ use crate::used::First;
 /// `FIRST` in `bpf/record.h`.
 const FIRST: u8 = 100;
 
-/// Reads what was used first.
+/// Reads what was used first, and which process did it, with its parent.
 ///
 /// # Errors
 ///
 /// If its length is not what it says, or it is something else.
-pub(crate) fn first(bytes: &[u8]) -> Result<First, DecodeError> {
+pub(crate) fn first(bytes: &[u8]) -> Result<(First, [u32; 2]), DecodeError> {
     let raw = take_apart(bytes)?;
     if raw.kind != FIRST {
         return Err(DecodeError::Kind(raw.kind));
@@ -42,7 +42,7 @@ pub(crate) fn first(bytes: &[u8]) -> Result<First, DecodeError> {
         Kind::Executed if !raw.text(1).is_empty() => plain(&absolute(raw.text(1), &raw.text(2))),
         _ => String::new(),
     };
-    Ok(First {
+    let first = First {
         at: raw.at,
         group: raw.group,
         kind,
@@ -50,7 +50,8 @@ pub(crate) fn first(bytes: &[u8]) -> Result<First, DecodeError> {
         script,
         origin: if is_file { origin_of(zeroth) } else { Origin::Unknown },
         program: raw.text(3),
-    })
+    };
+    Ok((first, [raw.process.pid, raw.process.parent]))
 }
 
 /// A path without `.`, `..` and doubled slashes, by its text alone: links in it are not followed.

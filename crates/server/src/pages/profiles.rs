@@ -109,7 +109,8 @@ impl Words {
             return self.get("profile.curve.none").to_owned();
         }
         let values = [
-            ("n", self.number(line.entries)),
+            // As the drawing counts it: of files that are only read or written, folders.
+            ("n", self.number(line.curve.last().map_or(0, |point| point.total))),
             ("watched", self.lasting(&line.watched)),
             ("learned", self.lasting(&line.learned_in)),
         ];

@@ -8,18 +8,19 @@ use std::time::Duration;
 use haechi_core::Lang;
 use haechi_core::text::visible;
 use haechi_desk::AuditLog;
+use haechi_exchange::book::Book;
 use haechi_exchange::carry::{Back, Outcome, carry};
 use haechi_exchange::plan::Past;
 use haechi_exchange::rights::Rights;
-use haechi_exchange::swap::{self, Failed};
-use haechi_exchange::trial::{self, Trial};
+use haechi_exchange::swap::{self, Failed, Trouble};
+use haechi_exchange::trial::{self, How, Trial};
 use haechi_exchange::watch::Fate;
 use haechi_facts::engine::api::ApiError;
 use haechi_profile::texts;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::subject::{Subject, connect, said};
+use super::subject::{Subject, connect, knows_stop, said};
 use super::{note, pending, tried};
 use crate::args::ProfileApply;
 use crate::commands::audit::user;
@@ -27,16 +28,24 @@ use crate::commands::store_failure;
 use crate::setting::Setting;
 use crate::{exit, output};
 
+/// Last lines of a container's log that are shown.
+const LINES: usize = 10;
+
 pub(super) async fn run(args: &ProfileApply, setting: &Setting) -> anyhow::Result<u8> {
     let subject = Subject::of(&args.of, setting).await?;
     super::notes(setting, &subject.unsettled);
+    super::notes(setting, &super::amid::lines(&subject.known, setting).await?);
+    super::notes(setting, &super::lacking(&subject.known.profile, setting.lang));
+    if !args.of.unsettled && !knows_stop(&subject.known.profile) {
+        return Err(said(setting, "apply-no-stop", &[("name", subject.name())]));
+    }
     let rights = Rights::least(&subject.known.least);
     let plan = subject.instead(&rights, args.force, setting)?;
     subject.check(&plan, setting).await?;
     if !args.yes {
-        show(&subject, &kept(setting.lang, &rights), setting).await?;
+        show(&subject, &rights, setting).await?;
         let values = [("name", &*plan.past.name), ("old", &*plan.past.old_name())];
-        note(setting, "apply-would", &values);
+        note(setting, if args.next_start { "apply-would-next" } else { "apply-would" }, &values);
         return Ok(exit::COULD_NOT_VERIFY);
     }
     if args.next_start {
@@ -48,8 +57,12 @@ pub(super) async fn run(args: &ProfileApply, setting: &Setting) -> anyhow::Resul
     let time = Duration::from_secs(args.seconds);
     let known = OnceLock::new();
     let seconds = texts::duration(setting.lang, args.seconds);
-    note(setting, "apply-began", &[("name", &plan.past.name), ("time", &seconds)]);
-    let outcome = carry(&subject.engine, &plan, subject.ran(), time, &known, interrupted()).await;
+    if plan.past.running {
+        note(setting, "apply-began", &[("name", &plan.past.name), ("time", &seconds)]);
+    }
+    let outcome =
+        carry(&subject.engine, &subject.book(), &plan, subject.ran(), time, &known, interrupted())
+            .await;
     match outcome {
         Outcome::Kept(_, fate) => {
             log.end("done").await;
@@ -58,7 +71,7 @@ pub(super) async fn run(args: &ProfileApply, setting: &Setting) -> anyhow::Resul
             lines.extend(kept(setting.lang, &rights));
             print(&lines)?;
             note(setting, "apply-done", &values);
-            Ok(exit::CLEAN)
+            Ok(if fate == Fate::Waits { exit::COULD_NOT_VERIFY } else { exit::CLEAN })
         }
         Outcome::Failed(why) => {
             log.end("failed").await;
@@ -91,7 +104,7 @@ async fn went_back(
     // At once: whoever waits for the reason has the container back already.
     print(&lines)?;
     note(setting, "apply-back", &[("name", &past.name)]);
-    let trial = Trial { id: back.id, fate, log: Vec::new(), lived: back.lived };
+    let trial = Trial { id: back.id, fate, stopped: None, log: Vec::new(), lived: back.lived };
     let lines = reasons(subject, &trial, setting).await?;
     print(&lines)?;
     Ok(exit::FINDINGS)
@@ -110,10 +123,12 @@ async fn reasons(
     let Ok(plan) = subject.beside(&open, setting) else { return Ok(lines) };
     let time = trial.lived.saturating_add(Duration::from_secs(3));
     let name = format!("{}-log-haechi", subject.name());
-    swap::sweep(&subject.engine, subject.id()).await?;
+    let (book, engine) = (subject.book(), &subject.engine);
+    book.sweep(engine, subject.id()).await?;
+    let how = How { name: &name, ran_before: subject.ran(), time, stops: false };
     let found = tokio::select! {
-        found = trial::listened(&subject.engine, &plan, &name, subject.ran(), time) => found,
-        () = interrupted() => Err(ApiError::TimedOut(String::new())),
+        found = trial::listened(engine, &book, &plan, how) => found,
+        () = interrupted() => Err(ApiError::TimedOut(String::new()).into()),
     };
     match found {
         Ok((control, heard)) => {
@@ -127,23 +142,30 @@ async fn reasons(
             lines.push(texts::say(lang, "apply-no-reason", &[("why", &error.to_string())]))
         }
     }
-    swap::sweep(&subject.engine, subject.id()).await?;
+    book.sweep(engine, subject.id()).await?;
     Ok(lines)
 }
 
 pub(super) async fn rollback(target: &str, setting: &Setting) -> anyhow::Result<u8> {
-    let forgotten = pending::forget(&crate::commands::store(setting).await?, target).await?;
+    let store = crate::commands::store(setting).await?;
+    let forgotten = pending::forget(&store, target).await?;
     if forgotten > 0 {
         note(setting, "next-start-forgotten", &[("name", target)]);
     }
     let engine = connect(setting, 0)?;
     let is_id = |id: &str| target.len() >= 12 && id.starts_with(target);
-    let mut made = swap::made(&engine).await?;
-    made.retain(|made| {
-        made.past.name == target || made.name == target || is_id(&made.id) || is_id(&made.past.id)
-    });
+    let book = Book::of(&store);
+    let mut made = book.kept(&engine).await?;
+    made.retain(|made| made.past.name == target || is_id(&made.id) || is_id(&made.past.id));
+    // What a try left that was killed.
+    let inspected = swap::inspect(&engine, target).await.ok();
+    let id = inspected.as_ref().and_then(|one| one.get("Id")?.as_str()).unwrap_or_default();
+    let swept = book.sweep(&engine, id).await?;
+    if swept > 0 {
+        note(setting, "try-swept", &[("count", &swept.to_string())]);
+    }
     let Some(first) = made.first() else {
-        if forgotten > 0 {
+        if forgotten > 0 || swept > 0 {
             return Ok(exit::CLEAN);
         }
         return Err(said(setting, "rollback-nothing", &[("name", target)]));
@@ -151,9 +173,9 @@ pub(super) async fn rollback(target: &str, setting: &Setting) -> anyhow::Result<
     let stop = swap::inspect(&engine, &first.id).await.map_or(0, |one| swap::stop_seconds(&one));
     let engine = connect(setting, stop)?;
     for made in &made {
-        let store = crate::commands::store(setting).await?;
-        let log = Log::begin(store, "RollBack", &made.past.name, json!({}), setting).await?;
-        let back = swap::put_back(&engine, made).await;
+        let log =
+            Log::begin(store.clone(), "RollBack", &made.past.name, json!({}), setting).await?;
+        let back = swap::put_back(&engine, &book, made).await;
         log.end(if back.is_ok() { "done" } else { "failed" }).await;
         if let Err(left) = back {
             return Err(not_back(&made.past, &left, setting));
@@ -196,26 +218,32 @@ impl Log {
 }
 
 /// What would be other than today, and what has to be known before.
-pub(super) async fn show(
-    subject: &Subject,
-    more: &[String],
-    setting: &Setting,
-) -> anyhow::Result<()> {
+async fn show(subject: &Subject, rights: &Rights, setting: &Setting) -> anyhow::Result<()> {
     let (lang, known) = (setting.lang, &subject.known);
-    let mut lines: Vec<String> = known
-        .least
+    let mut least = known.least.clone();
+    let mut spared = String::new();
+    if !rights.kept.is_empty() {
+        // The root stays as it is, and that is said in its own words.
+        least.writable = None;
+        spared = texts::say(lang, "remark-files", &[]);
+    }
+    let mut lines: Vec<String> = least
         .differences(&known.today, lang)
         .into_iter()
         .map(|row| visible(&format!("{}: {} -> {}", row.of, row.today, row.then)).into_owned())
         .collect();
-    lines.extend(known.least.remarks(lang));
-    lines.extend_from_slice(more);
-    let (count, some) = swap::changed(&subject.engine, subject.id()).await?;
-    if count > 0 {
-        let values = [("count", &*count.to_string()), ("some", &some.join(" "))];
-        lines.push(texts::say(lang, "apply-changed", &values));
-    }
+    lines.extend(least.remarks(lang).into_iter().filter(|remark| *remark != spared));
+    lines.extend(kept(lang, rights));
+    lines.extend(changed(subject, lang).await?);
     print(&lines)
+}
+
+/// What does not go over to another container.
+pub(super) async fn changed(subject: &Subject, lang: Lang) -> anyhow::Result<Option<String>> {
+    let (count, some) = swap::changed(&subject.engine, &subject.inspected).await?;
+    let some = visible(&some.join(" ")).into_owned();
+    let values = [("count", &*count.to_string()), ("some", &*some)];
+    Ok((count > 0).then(|| texts::say(lang, "apply-changed", &values)))
 }
 
 /// Why the root stays writable.
@@ -251,7 +279,8 @@ pub(super) fn log(lang: Lang, lines: &[String]) -> Vec<String> {
     let mut said = Vec::new();
     if !lines.is_empty() {
         said.push(texts::say(lang, "last-lines", &[]));
-        said.extend(lines.iter().map(|line| format!("  {}", visible(line))));
+        let last = lines.iter().skip(lines.len().saturating_sub(LINES));
+        said.extend(last.map(|line| format!("  {}", visible(line))));
     }
     said
 }
@@ -268,7 +297,7 @@ pub(super) fn failed(failed: &Failed, past: &Past, setting: &Setting) -> anyhow:
 }
 
 /// The old container could not be put back.
-pub(super) fn not_back(past: &Past, left: &ApiError, setting: &Setting) -> anyhow::Error {
+pub(super) fn not_back(past: &Past, left: &Trouble, setting: &Setting) -> anyhow::Error {
     said(setting, "apply-not-back", &[("name", &past.name), ("why", &left.to_string())])
 }
 

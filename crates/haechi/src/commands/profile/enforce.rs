@@ -110,7 +110,7 @@ async fn set(
     setting: &Setting,
 ) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::NeedsRoot.into());
+        return Err(Failure::Said(texts::say(setting.lang, "enforce-root", &[])).into());
     }
     let state = State::of(target, setting).await?;
     let mode = match mode {
@@ -124,7 +124,7 @@ async fn set(
         let known = Known::of(&source, setting).await?;
         let parts: &[Part] =
             if args.files { &[Part::Programs, Part::Files] } else { &[Part::Programs] };
-        known.warn(parts, false, setting)?;
+        known.demand(parts, setting)?;
         super::notes(setting, &super::amid::lines(&known, setting).await?);
         if mode == Some(Mode::Deny) && !args.at_once {
             state.may_deny(target, args.files, setting.lang)?;
@@ -141,7 +141,8 @@ async fn set(
     let work = store.enforce(state.id, mode, args.files, &actor, now);
     deed(&store, setting, "EnforceProfile", &state.image, told, work).await?;
     let said = texts::say(setting.lang, &format!("enforce-mode-{name}"), &[]);
-    note(setting, "enforce-set", &[("image", &state.image), ("mode", &said)]);
+    let id = state.id.0.to_string();
+    note(setting, "enforce-set", &[("image", &state.image), ("id", &id), ("mode", &said)]);
     // It says who does it, and that is known as soon as somebody took it up.
     for _ in 0..if mode.is_some() { TAKES_UP } else { 0 } {
         let guarded = store.guarded(state.id).await.map_err(store_failure)?;
@@ -227,7 +228,10 @@ impl State {
 
     fn lines(&self, lang: Lang) -> Vec<String> {
         let mut lines = match &self.enforcement {
-            None => vec![texts::say(lang, "enforce-off", &[("image", &self.image)])],
+            None => {
+                let id = self.id.0.to_string();
+                vec![texts::say(lang, "enforce-off", &[("image", &self.image), ("id", &id)])]
+            }
             Some(one) => {
                 let mut lines = vec![said(one, &self.image, lang)];
                 lines.extend(doing(one, self.guarded.as_ref(), lang));
@@ -307,7 +311,10 @@ fn said(one: &Enforcement, image: &str, lang: Lang) -> String {
 
 /// Who does it, and how well.
 fn doing(of: &Enforcement, guarded: Option<&Guarded>, lang: Lang) -> Vec<String> {
-    let Some(guarded) = guarded else { return vec![texts::say(lang, "enforce-nobody", &[])] };
+    let Some(guarded) = guarded else {
+        let key = if of.mode == Mode::Deny { "enforce-nobody" } else { "enforce-nobody-tells" };
+        return vec![texts::say(lang, key, &[])];
+    };
     let (count, tier) = (
         guarded.containers.to_string(),
         match guarded.tier.as_str() {

@@ -4,11 +4,12 @@ use std::io::Write;
 
 use haechi_core::Lang;
 use haechi_core::profile::{Entry, Profile};
+use haechi_profile::blind;
 use haechi_profile::news::{self, New};
 use haechi_profile::texts;
 use jiff::Timestamp;
 
-use super::{find, json, note, store_failure};
+use super::{find, json, note, notes, store_failure};
 use crate::args::ListFormat;
 use crate::setting::Setting;
 use crate::{exit, output};
@@ -38,6 +39,10 @@ pub(super) async fn list(
         let said = super::show::taken_over(before, &profile, setting.lang);
         let _ = writeln!(std::io::stderr(), "{said}");
     }
+    // Before anything that sounds as if all were seen.
+    let blind = blind::lines(&profile);
+    let blind: Vec<String> = blind.iter().map(|why| why.get(setting.lang).to_owned()).collect();
+    notes(setting, &blind);
     match profile.baseline_at {
         None => note(setting, "news-no-baseline", &[]),
         Some(at) if new.is_empty() => note(setting, "news-none", &[("at", &time(at))]),

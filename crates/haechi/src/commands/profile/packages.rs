@@ -7,14 +7,17 @@ use haechi_core::inventory::Part as ScanPart;
 use haechi_core::text::visible;
 use haechi_examine::engine;
 use haechi_image::layer::Depth;
+use haechi_profile::blind;
 use haechi_profile::coverage::Part;
+use haechi_profile::image;
 use haechi_profile::packages::{self, PackageUse, State};
 use haechi_profile::texts;
 use serde::Serialize;
 
-use super::{Known, json, notes};
+use super::{Known, find, json, notes};
 use crate::args::{ListFormat, ProfilePackages};
 use crate::commands::image::{api, engine_options};
+use crate::commands::verify;
 use crate::setting::Setting;
 use crate::{exit, output};
 
@@ -40,7 +43,16 @@ pub(super) async fn run(args: &ProfilePackages, setting: &Setting) -> anyhow::Re
     let scan = engine::image(&*api(setting)?, &workload.image, &options)
         .await
         .map_err(|error| anyhow::anyhow!("{}: {error}", visible(&workload.image)))?;
-    let open = known.warn(&[Part::Programs, Part::Files], true, setting)?;
+    let mut open = known.warn(&[Part::Programs, Part::Files], true, setting)?;
+    if open.is_empty() {
+        let snapshot = match &args.source.snapshot {
+            Some(file) => verify::read(file)?,
+            None => find::engine(setting).await?,
+        };
+        let running = image::running(&snapshot, &workload.image);
+        let why = blind::open(&known.profile, &known.coverage, running.as_ref());
+        open.extend(why.iter().map(|why| why.get(setting.lang).to_owned()));
+    }
     let settled = open.is_empty();
     notes(setting, &open);
     let is_whole = scan.is_whole(ScanPart::Packages);

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use haechi_exchange::book::Book;
 use haechi_exchange::carry::{Outcome, carry};
 use haechi_exchange::plan::Plan;
 use haechi_exchange::rights::Rights;
@@ -187,11 +188,12 @@ async fn exchange(
         return Err(said(setting, "refused-joined", &values));
     }
     let told = json!({"asked_by": taken.asked_by, "for": asked.seconds});
+    let book = Book::of(&store);
     let log = Log::begin(store, "ApplyProfile", &taken.name, told, setting).await?;
     let ran = SignedDuration::from_secs(asked.ran);
     let time = Duration::from_secs(asked.seconds);
     let known = OnceLock::new();
-    let outcome = carry(&engine, &plan, ran, time, &known, over(&mut end)).await;
+    let outcome = carry(&engine, &book, &plan, ran, time, &known, over(&mut end)).await;
     let past = &plan.past;
     match outcome {
         Outcome::Kept(_, fate) => {

@@ -7,7 +7,8 @@ use haechi_core::Lang;
 use haechi_core::alert::Alert;
 use haechi_core::profile::{Entry, Kind, Predecessor, Profile, Workload};
 use haechi_core::report::profiles::{CurvePoint, PackageCounts, PackageState, ProfileLine};
-use haechi_core::text::visible;
+use haechi_core::text::{Text, visible};
+use haechi_profile::blind;
 use haechi_profile::coverage::{Coverage, Part};
 use haechi_profile::least::Least;
 use haechi_profile::news;
@@ -125,6 +126,8 @@ pub(super) struct Data<'a> {
     curve: &'a [CurvePoint],
     /// Packages of its image by what was seen of them; none if no verification took it apart.
     packages: Option<&'a PackageCounts>,
+    /// Why what is new cannot be told any more; empty if it can.
+    blind: Vec<Text>,
     /// What was told while it was learned, of warning or more.
     alerts_while_learned: &'a [Alert],
 }
@@ -152,6 +155,7 @@ pub(super) fn data<'a>(known: &'a Known, line: &'a ProfileLine, amid: &'a [Alert
         entries: by_kind(known.profile.known()),
         predecessor: known.profile.predecessor.as_ref(),
         carried: by_kind(known.profile.carried.iter()),
+        blind: blind::lines(&known.profile),
         alerts_while_learned: amid,
     }
 }
@@ -176,6 +180,8 @@ pub(super) fn table(
     if why.is_empty() {
         writeln!(out, "{}", say("settled", &[]))?;
     }
+    let blind = blind::lines(profile);
+    blind.iter().try_for_each(|line| writeln!(out, "{}", line.get(lang)))?;
     why.iter().chain(amid).try_for_each(|line| writeln!(out, "{line}"))?;
     if let Some(before) = &profile.predecessor {
         writeln!(out, "{}", taken_over(before, profile, lang))?;
@@ -197,7 +203,10 @@ pub(super) fn table(
     let new = columns(points.iter().map(|point| point.new));
     let all = columns(points.iter().map(|point| point.total));
     writeln!(out, "{}", say("show-curve", &[("curve", &new)]))?;
-    let values = [("curve", all.as_str()), ("count", &line.entries.to_string())];
+    let values = [
+        ("curve", all.as_str()),
+        ("count", &line.curve.last().map_or(0, |point| point.total).to_string()),
+    ];
     writeln!(out, "{}", say("show-known", &values))?;
     let phases: Vec<String> = coverage
         .phases

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use haechi_core::profile::{Phase, Profile};
 use haechi_core::text::visible;
+use haechi_exchange::book::Book;
 use haechi_exchange::plan::{Plan, Refused};
 use haechi_exchange::rights::Rights;
 use haechi_exchange::swap;
@@ -65,7 +67,7 @@ impl Subject {
             }
             None => {
                 let all = store.workloads().await.map_err(store_failure)?;
-                let is_of = |profile: &haechi_core::profile::Profile| {
+                let is_of = |profile: &Profile| {
                     profile.workload.image == told.image_id
                         && profile.workload.command == told.command
                 };
@@ -96,9 +98,14 @@ impl Subject {
         plan.map_err(|why| self.refused(&why, setting))
     }
 
+    /// What was made here.
+    pub fn book(&self) -> Book {
+        Book::of(&self.store)
+    }
+
     /// Refuses what would take something from others, or is done already.
     pub async fn check(&self, plan: &Plan, setting: &Setting) -> anyhow::Result<()> {
-        let made = swap::made(&self.engine).await?;
+        let made = self.book().kept(&self.engine).await?;
         if made.iter().any(|made| made.id == plan.past.id || made.past.id == plan.past.id) {
             return Err(self.refused(&Refused::Applied, setting));
         }
@@ -136,6 +143,11 @@ impl Subject {
     }
 }
 
+/// Whether a workload was ever seen to stop: what it does then would else be refused, just when it keeps its data.
+pub(super) fn knows_stop(profile: &Profile) -> bool {
+    profile.runs.iter().any(|run| run.phases.contains(&Phase::Stop))
+}
+
 /// A failure in words.
 pub(super) fn said(setting: &Setting, key: &str, values: &[(&str, &str)]) -> anyhow::Error {
     Failure::Said(texts::say(setting.lang, key, values)).into()
@@ -167,4 +179,30 @@ async fn container(engine: &HttpApi, target: &str, setting: &Setting) -> anyhow:
         return Err(said(setting, "several-containers", &[("target", target), ("names", &names)]));
     }
     found.pop().ok_or_else(|| Failure::NoSuchContainer(target.to_owned()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use haechi_core::profile::Run;
+
+    use super::*;
+
+    #[test]
+    fn a_stop_is_known_only_if_one_was_seen() {
+        let mut profile = Profile::default();
+        assert!(!knows_stop(&profile));
+        profile.runs.push(Run {
+            container: "a".into(),
+            name: "web".into(),
+            since: Timestamp::UNIX_EPOCH,
+            until: Timestamp::UNIX_EPOCH,
+            phases: [Phase::Start, Phase::Run].into(),
+            gaps: [].into(),
+            tasks_max: 1,
+            memory_max: 0,
+        });
+        assert!(!knows_stop(&profile));
+        profile.runs[0].phases.insert(Phase::Stop);
+        assert!(knows_stop(&profile));
+    }
 }

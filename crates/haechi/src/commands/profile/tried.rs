@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use haechi_core::Lang;
 use haechi_core::profile::{Entry, Kind, Profile};
+use haechi_core::text::visible;
 use haechi_exchange::carry::{Outcome, back, carry};
 use haechi_exchange::heard::{Heard, Listener};
 use haechi_exchange::plan::Past;
 use haechi_exchange::rights::Rights;
-use haechi_exchange::swap;
-use haechi_exchange::trial::{self, Part, Trial};
+use haechi_exchange::trial::{self, Difference, How, Part, Trial};
 use haechi_exchange::watch::Fate;
 use haechi_profile::{calls, texts};
 use serde_json::json;
@@ -29,10 +29,14 @@ use crate::{exit, output};
 pub(super) const KEPT: Duration = Duration::from_secs(7);
 /// A trial that finds which kind of rights was missing is watched so much longer than the one that failed.
 const LONGER: Duration = Duration::from_secs(3);
+/// Lines that only the one with the least privilege said, of which so many are shown.
+const DIFFERENCES: usize = 10;
 
 pub(super) async fn run(args: &ProfileTry, setting: &Setting) -> anyhow::Result<u8> {
     let subject = Subject::of(&args.of, setting).await?;
     super::notes(setting, &subject.unsettled);
+    super::notes(setting, &super::amid::lines(&subject.known, setting).await?);
+    super::notes(setting, &super::lacking(&subject.known.profile, setting.lang));
     let time = Duration::from_secs(args.seconds);
     if args.watch {
         return watched(&subject, setting).await;
@@ -40,16 +44,20 @@ pub(super) async fn run(args: &ProfileTry, setting: &Setting) -> anyhow::Result<
     if args.restart {
         return restarted(args, &subject, time, setting).await;
     }
-    let swept = swap::sweep(&subject.engine, subject.id()).await?;
+    let book = subject.book();
+    let swept = book.sweep(&subject.engine, subject.id()).await?;
     if swept > 0 {
         note(setting, "try-swept", &[("count", &swept.to_string())]);
     }
+    let (store, detail) = (subject.store.clone(), json!({"for": args.seconds, "beside": true}));
+    let log = Log::begin(store, "TryProfile", subject.name(), detail, setting).await?;
     let done = tokio::select! {
         done = beside(&subject, time, setting) => done,
         () = apply::interrupted() => Err(said(setting, "try-interrupted", &[])),
     };
+    log.end(if done.is_ok() { "done" } else { "failed" }).await;
     if done.is_err() {
-        swap::sweep(&subject.engine, subject.id()).await?;
+        book.sweep(&subject.engine, subject.id()).await?;
     }
     done
 }
@@ -89,13 +97,14 @@ async fn beside(subject: &Subject, time: Duration, setting: &Setting) -> anyhow:
     let (plan, control) = (subject.beside(&least, setting)?, subject.beside(&open, setting)?);
     let seconds = texts::duration(setting.lang, time.as_secs());
     note(setting, "try-began", &[("name", subject.name()), ("time", &seconds)]);
-    let ran = subject.ran();
+    let (book, ran_before) = (subject.book(), subject.ran());
     let names = ["try", "log"].map(|end| format!("{}-{end}-haechi", subject.name()));
     let [tried, logged] = &names;
+    let how = |name| How { name, ran_before, time, stops: true };
     let known = OnceLock::new();
     let (trial, control) = tokio::join!(
-        trial::run(&subject.engine, &plan, tried, ran, time, &known),
-        trial::listened(&subject.engine, &control, logged, ran, time),
+        trial::run(&subject.engine, &book, &plan, how(tried), &known),
+        trial::listened(&subject.engine, &book, &control, how(logged)),
     );
     let (trial, (control, heard)) = (trial?, control?);
     let mut lines = vec![apply::line(setting.lang, "try-with", &trial.fate)];
@@ -108,6 +117,8 @@ async fn beside(subject: &Subject, time: Duration, setting: &Setting) -> anyhow:
     if !trial.fate.is_well() && is_comparable {
         lines.extend(why(subject, &trial, setting).await);
     }
+    let difference = Difference::of(&trial, &control);
+    lines.extend(differs(&difference, &trial, &control, setting.lang));
     let (recorded, calls) = recorded(setting.lang, &heard);
     lines.extend(recorded);
     let (told, monitor) = told(subject, &[&trial.id, &control.id], setting.lang).await?;
@@ -118,24 +129,75 @@ async fn beside(subject: &Subject, time: Duration, setting: &Setting) -> anyhow:
         note(setting, "try-says-nothing", &[]);
         return Ok(exit::COULD_NOT_VERIFY);
     }
-    Ok(verdict(trial.fate.is_well(), calls, monitor, setting))
+    let told = Told { lives: trial.fate.is_well(), calls, monitor, difference };
+    Ok(told.say(setting))
 }
 
-/// What is the last word: something was refused, nothing, or nobody could tell.
-fn verdict(lives: bool, calls: Option<bool>, monitor: Option<bool>, setting: &Setting) -> u8 {
-    if !lives || calls == Some(true) || monitor == Some(true) {
-        note(setting, "try-refused", &[]);
-        return exit::FINDINGS;
+/// How the two differ in what they said and how they ended.
+fn differs(found: &Difference, least: &Trial, today: &Trial, lang: Lang) -> Vec<String> {
+    let mut lines = Vec::new();
+    if least.stopped != today.stopped && least.fate.is_well() && today.fate.is_well() {
+        let code =
+            |one: &Trial| one.stopped.map_or_else(|| "?".to_owned(), |code| code.to_string());
+        let values = [("least", &*code(least)), ("today", &*code(today))];
+        lines.push(texts::say(lang, "try-stop", &values));
     }
-    match calls.or(monitor) {
-        Some(_) => {
-            note(setting, "try-clean", &[]);
-            exit::CLEAN
+    if !found.lines.is_empty() && least.fate.is_well() {
+        lines.push(texts::say(lang, "try-differs", &[]));
+        let some = found.lines.iter().take(DIFFERENCES);
+        lines.extend(some.map(|line| visible(&format!("  {line}")).into_owned()));
+    }
+    lines
+}
+
+/// What each source told.
+struct Told {
+    /// Whether the one with the least privilege lived.
+    lives: bool,
+    /// Whether calls beyond the profile were recorded, if records came through.
+    calls: Option<bool>,
+    /// Whether anything beyond it was seen by the monitor, if that watched without a gap.
+    monitor: Option<bool>,
+    /// How the two differed.
+    difference: Difference,
+}
+
+impl Told {
+    /// What is the last word: something was refused, nothing, or nobody could tell. It is nothing only if every kind of rights was
+    /// heard, and both said the same and ended alike: a failure that no source knows shows there.
+    fn verdict(&self) -> u8 {
+        let found = [self.calls, self.monitor].contains(&Some(true));
+        let differs = self.difference.is_refused || self.difference.is_other_end;
+        match self.unheard().is_empty() {
+            _ if !self.lives || found || differs => exit::FINDINGS,
+            true => exit::CLEAN,
+            false => exit::COULD_NOT_VERIFY,
         }
-        None => {
-            note(setting, "try-unknown", &[]);
-            exit::COULD_NOT_VERIFY
+    }
+
+    /// What is not known, by the keys of the texts.
+    fn unheard(&self) -> Vec<&'static str> {
+        // The monitor sees calls as well; of the rest the audit records know nothing.
+        let calls = self.calls.or(self.monitor).is_none();
+        let unheard = [
+            (calls, "unheard-calls"),
+            (self.monitor.is_none(), "unheard-rights"),
+            (!self.difference.lines.is_empty(), "unheard-output"),
+        ];
+        unheard.into_iter().filter(|(is, _)| *is).map(|(_, key)| key).collect()
+    }
+
+    fn say(&self, setting: &Setting) -> u8 {
+        let verdict = self.verdict();
+        let unheard = self.unheard();
+        let unheard: Vec<String> =
+            unheard.iter().map(|key| texts::say(setting.lang, key, &[])).collect();
+        match verdict {
+            exit::FINDINGS => note(setting, "try-refused", &[]),
+            exit::CLEAN => note(setting, "try-clean", &[]),
+            _ => note(setting, "try-unknown", &[("what", &unheard.join(", "))]),
         }
+        verdict
     }
 }
 
@@ -151,7 +213,8 @@ pub(super) async fn why(subject: &Subject, failed: &Trial, setting: &Setting) ->
         let Ok(plan) = subject.beside(&rights, setting) else { continue };
         let name = format!("{}-part-haechi", subject.name());
         let once = OnceLock::new();
-        let trial = trial::run(&subject.engine, &plan, &name, subject.ran(), time, &once).await;
+        let how = How { name: &name, ran_before: subject.ran(), time, stops: false };
+        let trial = trial::run(&subject.engine, &subject.book(), &plan, how, &once).await;
         if let Ok(trial) = trial
             && !trial.fate.is_well()
         {
@@ -181,8 +244,7 @@ pub(super) fn recorded(lang: Lang, heard: &Result<Heard, String>) -> (Vec<String
             let mut lines = vec![texts::say(lang, "heard-calls", &[])];
             lines.extend(heard.calls.iter().map(|(call, programs)| {
                 let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
-                haechi_core::text::visible(&format!("  {call}  {}", programs.join(" ")))
-                    .into_owned()
+                visible(&format!("  {call}  {}", programs.join(" "))).into_owned()
             }));
             if heard.lost {
                 lines.push(texts::say(lang, "heard-part", &[]));
@@ -209,9 +271,12 @@ pub(super) async fn told(
         tokio::time::sleep(KEPT).await;
     }
     let profile = stored(subject).await?;
-    if !profile.runs.iter().any(|run| is_theirs(&run.container)) {
+    let was_seen = |id: &&str| profile.runs.iter().any(|run| run.container == **id);
+    if !ids.iter().any(was_seen) {
         return Ok((vec![texts::say(lang, "told-not", &[])], None));
     }
+    let mut runs = profile.runs.iter().filter(|run| is_theirs(&run.container));
+    let is_whole = ids.iter().all(was_seen) && runs.all(|run| run.gaps.is_empty());
     let found = Beyond::of(&subject.known, &profile, Some(&is_theirs));
     let (least, today) = (&subject.known.least, &subject.known.today);
     // What is not given today either was refused before.
@@ -235,7 +300,10 @@ pub(super) async fn told(
     let mut lines = found.lines(lang);
     lines.extend(refused.iter().map(|entry| beyond::line(entry, lang)));
     if lines.is_empty() {
-        return Ok((vec![texts::say(lang, "told-clean", &[])], Some(false)));
+        return Ok(match is_whole {
+            true => (vec![texts::say(lang, "told-clean", &[])], Some(false)),
+            false => (vec![texts::say(lang, "told-part", &[])], None),
+        });
     }
     lines.insert(0, texts::say(lang, "told-beyond", &[]));
     Ok((lines, Some(true)))
@@ -254,7 +322,8 @@ async fn restarted(
         return Err(said(setting, "try-not-running", &[("name", subject.name())]));
     }
     if !args.yes {
-        apply::show(subject, &[], setting).await?;
+        let changed = apply::changed(subject, setting.lang).await?;
+        output::stdout(|out| Ok(changed.iter().try_for_each(|line| writeln!(out, "{line}"))?))?;
         note(setting, "try-restart-would", &[("name", subject.name())]);
         return Ok(exit::COULD_NOT_VERIFY);
     }
@@ -265,22 +334,22 @@ async fn restarted(
         true => Listener::begin(known.clone()).map_err(|error| error.to_string()),
         false => Err(texts::say(setting.lang, "heard-elsewhere", &[])),
     };
+    let (engine, book) = (&subject.engine, subject.book());
     let outcome =
-        carry(&subject.engine, &plan, subject.ran(), time, &known, apply::interrupted()).await;
+        carry(engine, &book, &plan, subject.ran(), time, &known, apply::interrupted()).await;
+    // Its stop is listened to as well.
+    let back = match outcome {
+        Outcome::Kept(made, fate) => Ok(back(engine, &book, &made, Some(fate), time).await),
+        Outcome::Back(back) => Ok(back),
+        Outcome::Failed(failed) => Err(failed),
+    };
     let heard = match listener {
         Ok(listener) => Ok(listener.end().await),
         Err(why) => Err(why),
     };
-    let (back, fate) = match outcome {
-        Outcome::Kept(made, fate) => {
-            let back = back(&subject.engine, &made, Some(fate.clone()), time).await;
-            (back, Some(fate))
-        }
-        Outcome::Back(mut back) => {
-            let fate = back.fate.take();
-            (back, fate)
-        }
-        Outcome::Failed(failed) => {
+    let back = match back {
+        Ok(back) => back,
+        Err(failed) => {
             log.end("failed").await;
             return Err(apply::failed(&failed, &plan.past, setting));
         }
@@ -289,7 +358,7 @@ async fn restarted(
     if let Some(left) = &back.left {
         return Err(apply::not_back(&plan.past, left, setting));
     }
-    let fate = fate.unwrap_or(Fate::Lives { health: None });
+    let fate = back.fate.clone().unwrap_or(Fate::Lives { health: None });
     let mut lines = vec![apply::line(setting.lang, "try-without", &fate)];
     if !fate.is_well() {
         lines.extend(apply::log(setting.lang, &back.log));
@@ -305,5 +374,42 @@ async fn restarted(
         note(setting, "try-says-nothing", &[]);
         return Ok(exit::COULD_NOT_VERIFY);
     }
-    Ok(verdict(true, calls, monitor, setting))
+    let told = Told { lives: true, calls, monitor, difference: Difference::default() };
+    Ok(told.say(setting))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(calls: Option<bool>, monitor: Option<bool>) -> Told {
+        Told { lives: true, calls, monitor, difference: Difference::default() }
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_refused_only_if_every_source_was_heard() {
+        assert_eq!(told(Some(false), Some(false)).verdict(), exit::CLEAN);
+        assert_eq!(told(None, Some(false)).verdict(), exit::CLEAN, "the monitor sees calls too");
+        let deaf = told(Some(false), None);
+        assert_eq!(deaf.verdict(), exit::COULD_NOT_VERIFY);
+        assert_eq!(deaf.unheard(), ["unheard-rights"]);
+        assert_eq!(told(None, None).unheard(), ["unheard-calls", "unheard-rights"]);
+        for (calls, monitor) in [(Some(true), None), (None, Some(true)), (Some(true), Some(false))]
+        {
+            assert_eq!(told(calls, monitor).verdict(), exit::FINDINGS);
+        }
+    }
+
+    #[test]
+    fn what_only_the_least_copy_says_is_never_passed_over() {
+        let mut differs = told(Some(false), Some(false));
+        differs.difference.lines = vec!["worker gave up".into()];
+        assert_eq!(differs.verdict(), exit::COULD_NOT_VERIFY);
+        assert_eq!(differs.unheard(), ["unheard-output"]);
+        differs.difference.is_refused = true;
+        assert_eq!(differs.verdict(), exit::FINDINGS);
+        let mut ends = told(Some(false), Some(false));
+        ends.difference.is_other_end = true;
+        assert_eq!(ends.verdict(), exit::FINDINGS);
+    }
 }

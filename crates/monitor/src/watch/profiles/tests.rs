@@ -282,3 +282,34 @@ async fn names_made_to_mislead_forge_nothing_in_what_is_told() {
         assert!(!alert.text.contains(['\n', '\u{1b}', '\u{202e}']), "{:?}", alert.text);
     }
 }
+
+#[tokio::test]
+async fn that_nothing_new_can_be_told_any_more_is_told_once_for_each_container_and_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = settled(dir.path()).await;
+    let flooded = |container: &str, until, gaps: &[Gap]| {
+        let mut lesson = lesson(container, until, Vec::new());
+        lesson.learned.run.gaps = gaps.iter().copied().collect();
+        lesson
+    };
+    let alerts = keeper.take(vec![flooded("a", 3000, &[Gap::Start])], at(3000)).await;
+    assert!(alerts.is_empty());
+    let alerts = keeper.take(vec![flooded("a", 3100, &[Gap::Start, Gap::Full])], at(3100)).await;
+    assert_eq!(alerts.len(), 1);
+    assert_eq!(alerts[0].priority, Priority::Error);
+    assert!(alerts[0].text.contains("cannot be told any more") && alerts[0].text.contains("web-a"));
+    let again = vec![flooded("a", 3200, &[Gap::Full]), flooded("b", 3200, &[Gap::Full])];
+    assert_eq!(keeper.take(again, at(3200)).await.len(), 1);
+    let other = keeper.take(vec![flooded("a", 3300, &[Gap::Full, Gap::Lost])], at(3300)).await;
+    assert_eq!(other.len(), 1);
+}
+
+#[tokio::test]
+async fn before_it_is_settled_a_gap_is_no_alert() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = keeper(dir.path()).await;
+    keeper.quiet.0.store(3600, Ordering::Relaxed);
+    let mut one = lesson("a", 2000, shell("a"));
+    one.learned.run.gaps.insert(Gap::Full);
+    assert!(keeper.take(vec![one], at(2000)).await.is_empty());
+}
