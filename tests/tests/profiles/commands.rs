@@ -171,9 +171,19 @@ fn what_is_not_known_well_enough_is_refused_and_says_so() {
         let first = said.lines().next().unwrap();
         assert!(first.contains("NOT SETTLED"), "{command}: {said}");
     }
-    // Values that may be missing limit nothing.
+    // Values that may be missing limit nothing but what the engine's own profile refuses today: sockets of virtual machines.
     let filter = place.file(&["seccomp", "--unsettled"]).json();
-    assert!(filter["syscalls"][0]["names"].as_array().unwrap().contains(&json!("socket")));
+    let is_socket = |rule: &&Value| rule["names"].as_array().unwrap().contains(&json!("socket"));
+    let rules: Vec<_> = filter["syscalls"].as_array().unwrap().iter().filter(is_socket).collect();
+    assert_eq!(rules.len(), 1, "{filter}");
+    assert_eq!(
+        (&rules[0]["names"], &rules[0]["action"]),
+        (&json!(["socket"]), &json!("SCMP_ACT_ALLOW"))
+    );
+    assert_eq!(
+        rules[0]["args"],
+        json!([{"index": 0, "value": 40, "valueTwo": 0, "op": "SCMP_CMP_NE"}])
+    );
     // What the kernel never told is left as it is, and does not stand in the way of the rest.
     let mut blind = profile();
     blind["runs"][0]["gaps"] = json!(["capabilities", "files"]);
