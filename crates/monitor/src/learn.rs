@@ -286,7 +286,8 @@ impl Learner {
         let Some(known) = self.known.get_mut(&used.container) else { return };
         known.groups.insert(used.group);
         if own {
-            known.until = used.gone.map_or(now, |at| self.clock.at(at));
+            // Two clocks that differ by a moment must not make a stretch of time that ends before it begins.
+            known.until = used.gone.map_or(now, |at| self.clock.at(at)).max(known.since);
             if used.gone.is_some() && !known.is_over {
                 known.is_over = true;
                 known.phases.insert(Phase::Stop);

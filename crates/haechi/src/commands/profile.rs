@@ -42,8 +42,6 @@ const SIZE_MAX: u64 = 64 << 20;
 const PIECES_MAX: usize = 500_000;
 /// Nor did a container ever have more processes: no kernel has (`PID_MAX_LIMIT`).
 const TASKS_MAX: u64 = 1 << 22;
-/// Of one that just began nothing is certain yet: its end may lie so much before its beginning.
-const BEHIND_MAX: SignedDuration = SignedDuration::from_mins(1);
 /// Clocks of two hosts are never further apart.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
 
@@ -56,11 +54,12 @@ pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u
             let mut lines = amid::lines(&known, setting).await?;
             lines.extend(enforce::line(known.id, setting).await?);
             let packages = super::profiled::counts(&known.profile, &known.coverage, setting).await;
+            let enforcement = enforce::data(known.id, setting).await?.pop();
             let number = known.id.map_or(0, |id| id.0);
             let (profile, coverage, today) = (&known.profile, &known.coverage, &known.today);
             let line = haechi_profile::picture::line(number, profile, coverage, today, packages);
             output::stdout(|out| match args.format {
-                ListFormat::Json => json(&show::data(&known, &line, &amid), out),
+                ListFormat::Json => json(&show::data(&known, &line, &amid, enforcement), out),
                 ListFormat::Table => show::table(&known, &line, &lines, args.all, setting, out),
             })?;
             Ok(exit::CLEAN)
@@ -223,7 +222,8 @@ async fn list(format: ListFormat, setting: &Setting) -> anyhow::Result<u8> {
         let profile = store.profile(id).await.map_err(store_failure)?;
         let rule = find::rule(&find::given(&profile, &snapshot).unwrap_or_default(), setting)?;
         let coverage = Coverage::of(&profile, &rule);
-        rows.push(show::Row::of(id, &profile, &coverage));
+        let enforcement = enforce::data([id], setting).await?.pop().unwrap_or_default();
+        rows.push(show::Row::of(id, &profile, &coverage, enforcement));
     }
     let in_force = enforce::all(setting).await?;
     if rows.is_empty() && format == ListFormat::Table {
@@ -339,7 +339,7 @@ fn odd(profile: &Profile, now: Timestamp) -> Option<String> {
         || profile.entries.iter().any(|entry| entry.first_at > latest)
     {
         Some("it tells of times that are yet to come".to_owned())
-    } else if profile.runs.iter().any(|run| run.since.duration_since(run.until) > BEHIND_MAX) {
+    } else if profile.runs.iter().any(|run| run.until < run.since) {
         Some("a stretch of time ends before it begins".to_owned())
     } else if profile.runs.iter().any(|run| run.tasks_max > TASKS_MAX) {
         Some(format!("more than {TASKS_MAX} processes: no kernel has so many"))

@@ -93,6 +93,15 @@ fn what_was_used_before_its_container_had_a_name_is_not_forgotten_and_told_once(
 }
 
 #[test]
+fn a_stretch_of_time_never_ends_before_it_begins() {
+    let mut learner = learner();
+    learner.hint(named());
+    // Its start is by the kernel's clock, the reading by the other one.
+    let (learned, _) = learner.beat(vec![used(&["read"])], at(2499));
+    assert_eq!((learned[0].run.since, learned[0].run.until), (at(2500), at(2500)));
+}
+
+#[test]
 fn the_end_is_told_when_it_was_and_the_kernel_may_forget_it() {
     let mut learner = learner();
     learner.hint(named());
