@@ -15,7 +15,7 @@ mod place;
 mod probe;
 mod rules;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -81,6 +81,15 @@ pub struct Counts {
     pub late: u64,
     /// Failures to read what was asked; the kernel refuses then (fanotify).
     pub unread: u64,
+}
+
+/// Programs that were decided on without a look, because the answer took too long ([`Tier::Fanotify`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unlooked {
+    /// Those that were let through.
+    pub let_through: u64,
+    /// Those that were refused, where only what is allowed may start.
+    pub refused: u64,
 }
 
 /// Why something is not refused.
@@ -350,6 +359,14 @@ impl Deny {
             Guard::Lsm(lsm) => Some(lsm.as_fd()),
             Guard::Fence(fence) => Some(fence.as_fd()),
             Guard::None => None,
+        }
+    }
+
+    /// What was decided on without a look since the last call, by control group of the container; 0 if that could not be told.
+    pub fn unlooked(&mut self) -> BTreeMap<u64, Unlooked> {
+        match &self.guard {
+            Guard::Fence(fence) => fence.unlooked(),
+            Guard::Lsm(_) | Guard::None => BTreeMap::new(),
         }
     }
 

@@ -1,14 +1,15 @@
 //! Refusal by the container's own file system (fanotify), for kernels that do not take BPF LSM.
 //!
-//! Promises that an answer comes within 100 ms, or the program is let through and counted, and that nothing waits for
-//! a process that is gone: the kernel lets everything through then. A process that is stopped (SIGSTOP) cannot answer;
+//! Promises that questions are answered in turn, however many there are; that if one takes 100 ms, it and what waits behind
+//! it is let through and counted, but where only what is allowed may start: that waits 2 s and is refused and counted then; and
+//! that nothing waits for a process that is gone: the kernel lets everything through then. A process that is stopped (SIGSTOP) cannot answer;
 //! programs of watched containers wait for it. Only files of the container's own overlay are seen; who starts a refused
 //! program from it is refused, from whatever group.
 
 mod allowed;
 mod answer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +24,7 @@ use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags}
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{FsWord, fstatfs};
 
-use crate::deny::{Allow, Counts, DenyError, Names, Place as Files, Probe, Refusal};
+use crate::deny::{Allow, Counts, DenyError, Names, Place as Files, Probe, Refusal, Unlooked};
 use allowed::Allowed;
 
 /// `OVERLAYFS_SUPER_MAGIC` (linux/magic.h).
@@ -53,11 +54,15 @@ struct Shared {
     stop: OwnedFd,
     /// Readable when something was refused.
     told: OwnedFd,
+    /// Readable when the watchdog gave back what it did not answer.
+    again: OwnedFd,
     names: Mutex<Arc<Names>>,
     scope: Mutex<Arc<Scope>>,
     /// What single groups may start, and nothing else.
     allowed: Mutex<Arc<Allowed>>,
     turn: Mutex<answer::Turn>,
+    /// What was answered without a look and is not told yet, by group; 0 if it could not be told any more.
+    unlooked: Mutex<BTreeMap<u64, Unlooked>>,
     refused: AtomicU64,
     untold: AtomicU64,
     late: AtomicU64,
@@ -99,10 +104,12 @@ impl Fence {
             group,
             stop: event()?,
             told: event()?,
+            again: event()?,
             names: Mutex::default(),
             scope: Mutex::default(),
             allowed: Mutex::default(),
             turn: Mutex::default(),
+            unlooked: Mutex::default(),
             refused: AtomicU64::new(0),
             untold: AtomicU64::new(0),
             late: AtomicU64::new(0),
@@ -235,6 +242,11 @@ impl Fence {
         let _ = rustix::io::read(&self.shared.told, &mut [0_u8; 8]);
     }
 
+    /// What was answered without a look since the last call.
+    pub(crate) fn unlooked(&self) -> BTreeMap<u64, Unlooked> {
+        std::mem::take(&mut lock(&self.shared.unlooked))
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let Shared { refused, untold, late, unread, .. } = self.shared.as_ref();
@@ -302,7 +314,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use haechi_core::allowance::Mode;
+
     use super::*;
+    use crate::groups;
 
     #[test]
     fn only_a_mounted_overlay_is_watched() {
@@ -310,6 +327,68 @@ mod tests {
             let file = File::open(folder).unwrap();
             assert!(own_device(&file, Path::new(folder)).is_err(), "{folder}");
         }
+    }
+
+    /// This process in a control group of its own, until dropped.
+    struct Group(PathBuf);
+
+    impl Group {
+        fn new() -> Self {
+            let folder = groups::root().join(format!("haechi-fence-{}", std::process::id()));
+            fs::create_dir(&folder).unwrap();
+            Self::enter(&folder);
+            Self(folder)
+        }
+
+        fn enter(folder: &Path) {
+            fs::write(folder.join("cgroup.procs"), std::process::id().to_string()).unwrap();
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            Self::enter(&groups::root());
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+
+    #[test]
+    fn where_only_what_is_allowed_may_start_nothing_is_let_through_without_a_look() {
+        let fence = Fence::new().unwrap();
+        let own = Group::new();
+        let group = own.0.metadata().unwrap().ino();
+        lock(&fence.shared.scope)
+            .clone_from(&Arc::new(Scope { devices: HashMap::new(), groups: [group].into() }));
+        let allow = |mode| Allow { mode, programs: [].into(), loaders: [].into(), writable: None };
+        let probe = Probe::new().unwrap();
+        let (flags, mask) = (MarkFlags::FAN_MARK_ADD, MaskFlags::FAN_OPEN_EXEC_PERM);
+        fence.shared.group.mark(flags, mask, &probe, None::<&Path>).unwrap();
+        for (mode, is_refused) in [(Mode::DryRun, false), (Mode::Deny, true)] {
+            fence.allow_only(group, Some((allow(mode), Files::nowhere())));
+            // The thread that answers needs the names, and does not get them.
+            let held = lock(&fence.shared.names);
+            let begin = std::time::Instant::now();
+            assert_eq!(probe.is_refused(), Ok(is_refused));
+            assert!(!is_refused || begin.elapsed() >= Duration::from_secs(2), "it was looked at");
+            drop(held);
+            let only =
+                Unlooked { let_through: u64::from(!is_refused), refused: u64::from(is_refused) };
+            let mut unlooked = BTreeMap::new();
+            // It is counted after it was given.
+            while unlooked.is_empty() && begin.elapsed() < Duration::from_secs(300) {
+                thread::sleep(Duration::from_millis(1));
+                unlooked = fence.unlooked();
+            }
+            assert_eq!(unlooked, [(group, only)].into());
+        }
+        // What goes on waiting is looked at as soon as somebody can.
+        let held = lock(&fence.shared.names);
+        let asked = thread::spawn(move || probe.is_refused());
+        thread::sleep(Duration::from_millis(500));
+        assert!(!asked.is_finished());
+        drop(held);
+        assert_eq!(asked.join().unwrap(), Ok(true));
+        assert!(fence.unlooked().is_empty());
     }
 
     #[test]
@@ -332,6 +411,8 @@ mod tests {
         drop(held);
         let counts = fence.counts();
         assert_eq!((counts.refused, counts.late), (1, 1), "{counts:?}");
+        let unlooked = [(0, Unlooked { let_through: 1, refused: 0 })].into();
+        assert_eq!((fence.unlooked(), fence.unlooked()), (unlooked, BTreeMap::new()));
         assert_eq!(probe.is_refused(), Ok(true), "it goes on afterwards");
     }
 }

@@ -32,7 +32,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use connector::{Connector, Happened};
 pub use cut::{Cut, CutError, Stopped};
-pub use deny::{Because, Counts, Deny, DenyError, Refusal, Tier};
+pub use deny::{Because, Counts, Deny, DenyError, Refusal, Tier, Unlooked};
 pub use groups::container_id;
 pub use record::{Losses, Record, Seen};
 pub use selftest::{SelfTestError, Tried, selftest};

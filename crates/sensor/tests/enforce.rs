@@ -5,7 +5,8 @@
 
 mod container;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::time::Instant;
 
 use container::{Container, PATIENCE};
@@ -89,6 +90,41 @@ fn only_what_is_allowed_starts_and_only_as_the_image_has_it() {
     assert_eq!(shell(OTHER), REFUSED);
     drop(deny);
     assert_eq!(shell(OTHER), RAN, "nobody refuses any more");
+}
+
+/// How many start at once; a flood is easily made.
+const FLOOD: usize = 3000;
+
+#[test]
+fn nothing_gets_through_fanotify_when_thousands_start_at_once() {
+    let container = Container::start("exec sleep 3000");
+    let outside = Container::start("exec sleep 3000");
+    let (mut deny, abilities) = Deny::with_tier(Tier::Fanotify);
+    assert_eq!(deny.tier(), Tier::Fanotify, "{abilities:?}");
+    let (group, merged) = (container.group(), container.merged());
+    deny.watch(group, Some(&merged)).unwrap();
+    deny.watch(outside.group(), Some(&outside.merged())).unwrap();
+    let allowed = allowance(&[("/bin/busybox", Origin::Image)]);
+    deny.allow_only(group, Some(&merged), Some((&allowed, Mode::Deny))).unwrap();
+    let script = format!(
+        "i=0; while [ $i -lt {FLOOD} ]; do {{ {OTHER} 2>/dev/null; echo $? >> /tmp/codes; }} & i=$((i+1)); done; wait"
+    );
+    std::thread::scope(|scope| {
+        scope.spawn(|| outside.status(&["sh", "-c", &script]));
+        container.status(&["sh", "-c", &script]);
+    });
+    let codes = |container: &Container| {
+        let told = fs::read_to_string(container.merged().join("tmp/codes")).unwrap();
+        told.lines().fold(BTreeMap::<i32, usize>::new(), |mut codes, code| {
+            *codes.entry(code.parse().unwrap()).or_default() += 1;
+            codes
+        })
+    };
+    let unlooked = deny.unlooked();
+    let said = format!("{unlooked:?} {:?}", deny.counts());
+    assert_eq!(codes(&container), [(REFUSED, FLOOD)].into(), "{said}");
+    assert_eq!(codes(&outside), [(RAN, FLOOD)].into(), "{said}");
+    assert!(unlooked.get(&group).is_none_or(|of_it| of_it.let_through == 0), "{said}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use haechi_core::allowance::Mode;
 use haechi_core::event::{Action as Did, Event, Exec, Process};
 use haechi_core::profile::Workload;
 use haechi_core::response::{ACTION_SCHEMA, Action, Outcome, Response, Speed};
-use haechi_sensor::{Deny, Refusal, Tier};
+use haechi_sensor::{Deny, Refusal, Tier, Unlooked};
 use haechi_store::{Guarded, ProfileId};
 use jiff::Timestamp;
 
@@ -207,7 +207,7 @@ impl Guard {
     /// What is really done about each profile for which something is to be done.
     pub fn guarded(&self, now: Timestamp) -> Vec<Guarded> {
         let one = |ruled: &Ruled| {
-            let mut problems: BTreeSet<String> = self.unlooked().into_iter().collect();
+            let mut problems: BTreeSet<String> = self.let_through().into_iter().collect();
             let (mut containers, mut unlimited) = (0, false);
             for (_, state) in self.in_force.values().filter(|(id, _)| *id == ruled.profile) {
                 match state {
@@ -239,8 +239,13 @@ impl Guard {
         self.ruled.iter().map(one).collect()
     }
 
+    /// What was decided on without a look since the last call, by control group.
+    pub fn unlooked(&mut self) -> BTreeMap<u64, Unlooked> {
+        self.deny.as_mut().map(Deny::unlooked).unwrap_or_default()
+    }
+
     /// What was let through because the answer took too long.
-    fn unlooked(&self) -> Option<String> {
+    fn let_through(&self) -> Option<String> {
         let late = self.deny.as_ref()?.counts().ok()?.late;
         (late > 0).then(|| {
             format!("{late} programs were let through without a look since the monitor began, because it was too slow")

@@ -9,6 +9,7 @@ mod deny;
 mod enforce;
 mod engine;
 mod forget;
+mod late;
 mod profiles;
 mod recover;
 mod watcher;
@@ -269,6 +270,7 @@ pub async fn watch(
         hints: hints.clone(),
         quiet,
         notes,
+        late: late::Late::default(),
     };
     ready(&abilities, watcher.deny.tier());
     let mut beat = tokio::time::interval(BEAT);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use haechi_core::activity::{Activity, Watch};
 use haechi_core::alert::Alert;
@@ -19,6 +20,7 @@ use super::act::Actor;
 use super::enforce::{Note, Ruled};
 use super::engine::Told as Engine;
 use super::forget::Forgetter;
+use super::late::Late;
 use super::profiles::Quiet;
 use super::writer::Keep;
 use super::{PATIENCE, clock, deny};
@@ -74,6 +76,8 @@ pub(super) struct Watcher {
     pub quiet: Quiet,
     /// To whoever keeps what profiles do not have.
     pub notes: queue::Sender<Note>,
+    /// Programs that nobody could look at in time.
+    pub late: Late,
 }
 
 impl Watcher {
@@ -100,6 +104,8 @@ impl Watcher {
                 self.known.insert(cgroup, known);
             }
             Told::Went { cgroup, losses } => {
+                // While it has a name.
+                self.hear_late();
                 self.deny.forget(cgroup);
                 self.lost += losses.lost;
                 if let Some(mut known) = self.known.remove(&cgroup) {
@@ -309,10 +315,25 @@ impl Watcher {
         }
     }
 
+    /// Takes up which programs nobody could look at in time.
+    fn hear_late(&mut self) {
+        for (cgroup, unlooked) in self.deny.unlooked() {
+            let known = self.known.get(&cgroup);
+            let (id, name) =
+                known.map(|known| (known.id.clone(), known.name.clone())).unwrap_or_default();
+            self.late.add(cgroup, id, name, unlooked);
+        }
+    }
+
     /// Asks how long containers were watched, and takes back what is due.
     pub fn beat(&mut self) {
         let _ = self.orders.send(Order::Losses);
         self.tell_guarded();
+        self.hear_late();
+        for alert in self.late.due(Instant::now(), Timestamp::now(), clock()) {
+            self.counts.alerts.fetch_add(1, Ordering::Relaxed);
+            self.keep(Keep::Alert(Box::new(alert), None));
+        }
         if let Some(forgetter) = &mut self.forgetter {
             forgetter.beat(&self.actor, || self.known.values().map(|one| one.id.clone()).collect());
         }

@@ -46,6 +46,11 @@ impl Place {
         Ok(Self { folder: folder.to_owned(), upper })
     }
 
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self { folder: PathBuf::new(), upper: PathBuf::new() }
+    }
+
     /// Whether a file is the one at this path of the overlay itself, whatever the container mounted over it.
     pub(crate) fn is_at(&self, path: &str, file: &Stat) -> bool {
         let found = beneath(&self.folder, path).and_then(|found| fstat(found).ok());

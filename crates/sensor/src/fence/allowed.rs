@@ -54,6 +54,11 @@ impl Allowed {
         self.0.is_empty()
     }
 
+    /// Whether only what is allowed may start in a group.
+    pub(super) fn denies(&self, group: u64) -> bool {
+        self.0.get(&group).is_some_and(|one| one.allow.mode == Mode::Deny)
+    }
+
     /// What is wrong with a program; `None` if its group may start it, or anything. No path is too long a path.
     pub(super) fn refuses(
         &self,

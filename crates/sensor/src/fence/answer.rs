@@ -22,8 +22,11 @@ use super::{Scope, Shared, lock};
 use crate::deny::{Because, Names, Refusal, Tier};
 use crate::groups;
 
-/// How old a question may become. With `LOOK`, under the 100 ms that are promised.
+/// How long the answer to one question may take. With `LOOK`, under the 100 ms that are promised. Many questions are no
+/// reason to let any of them through: whoever asks waits for its turn.
 const LATE: Duration = Duration::from_millis(50);
+/// The same where only what is allowed may start: that waits so long, and is refused then.
+const HELD_UP: Duration = Duration::from_secs(2);
 /// How often the watchdog looks, in nanoseconds.
 const LOOK: i64 = 40_000_000;
 /// The most urgent of ordinary threads (setpriority(2)).
@@ -34,11 +37,11 @@ const REMOVED: &str = " (deleted)";
 /// Questions that wait for an answer.
 #[derive(Default)]
 pub(super) struct Turn {
-    /// When the oldest of them was about to be read; `None` if there is none.
+    /// When the one that is looked at was begun, or reading; `None` if there is none.
     since: Option<Instant>,
-    /// The one that is looked at, and the answer that it gets if nothing better is known in time. The watchdog takes it
-    /// away when it answers.
-    current: Option<(Arc<FanotifyEvent>, Response)>,
+    /// The one that is looked at, and the answer that it gets if it takes too long, as far as that is known already. The
+    /// watchdog takes it away when it answers.
+    current: Option<(Arc<FanotifyEvent>, Option<Response>)>,
     waiting: VecDeque<Arc<FanotifyEvent>>,
     /// The thread that answers has ended.
     over: bool,
@@ -70,24 +73,26 @@ pub(super) fn answer(shared: &Shared, sender: &SyncSender<Refusal>) {
 
 /// Waits for a question; whether to go on.
 fn wait(shared: &Shared) -> bool {
-    let mut both = [
-        PollFd::from_borrowed_fd(shared.group.as_fd(), PollFlags::IN),
+    let mut all = [
         PollFd::from_borrowed_fd(shared.stop.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(shared.group.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(shared.again.as_fd(), PollFlags::IN),
     ];
-    match poll(&mut both, None) {
-        Ok(_) => !both.iter().skip(1).any(|stop| !stop.revents().is_empty()),
+    let goes_on = match poll(&mut all, None) {
+        Ok(_) => !all.iter().take(1).any(|stop| !stop.revents().is_empty()),
         Err(error) => error == rustix::io::Errno::INTR,
-    }
+    };
+    // Fails if nothing was given back.
+    let _ = rustix::io::read(&shared.again, &mut [0_u8; 8]);
+    goes_on
 }
 
 /// The next question; none left is the end of the turn.
 fn take(shared: &Shared) -> Option<Arc<FanotifyEvent>> {
     let mut turn = lock(&shared.turn);
     let next = turn.waiting.pop_front();
-    if next.is_none() {
-        turn.since = None;
-    }
-    turn.current = next.clone().map(|event| (event, Response::FAN_ALLOW));
+    turn.since = next.as_ref().map(|_| Instant::now());
+    turn.current = next.clone().map(|event| (event, None));
     next
 }
 
@@ -148,7 +153,7 @@ fn answer_one(shared: &Shared, event: &FanotifyEvent, sender: &SyncSender<Refusa
 /// Sets what the watchdog answers; false if it has answered.
 fn settle(shared: &Shared, response: Response) -> bool {
     let mut turn = lock(&shared.turn);
-    turn.current.as_mut().map(|(_, settled)| *settled = response).is_some()
+    turn.current.as_mut().map(|(_, settled)| *settled = Some(response)).is_some()
 }
 
 /// Answers; false if the watchdog has.
@@ -229,33 +234,91 @@ pub(super) fn watch(shared: &Shared) {
         if turn.over {
             return;
         }
-        let late = turn.since.is_some_and(|since| since.elapsed() > LATE);
+        let taken = turn.since.map(|since| since.elapsed()).unwrap_or_default();
         drop(turn);
-        if late {
-            let rescued = rescue(shared);
-            shared.late.fetch_add(rescued, Ordering::Relaxed);
+        if taken > LATE {
+            // The end lets everything through.
+            let limited = match taken > HELD_UP {
+                _ if stopping => Some(Response::FAN_ALLOW),
+                true => Some(Response::FAN_DENY),
+                false => None,
+            };
+            rescue(shared, limited);
         }
     }
 }
 
-/// Answers whatever waits, also what has not been read yet; how many were let through without a look.
-fn rescue(shared: &Shared) -> u64 {
-    let mut rescued = 0;
+/// Answers whatever waits, also what has not been read yet, until the other thread goes on. What is asked where only what is
+/// allowed may start gets the answer `limited`, or goes on waiting.
+fn rescue(shared: &Shared, limited: Option<Response>) {
+    let allowed = Arc::clone(&lock(&shared.allowed));
+    let scope = Arc::clone(&lock(&shared.scope));
+    // Told by the process alone: a file system that does not answer may be what the other thread waits for.
+    let decide = |event: &FanotifyEvent| {
+        let group = group_of_process(event.pid(), &scope);
+        let is_limited = group.is_some_and(|group| allowed.denies(group));
+        (group, if is_limited { limited } else { Some(Response::FAN_ALLOW) })
+    };
+    let mut kept = VecDeque::new();
     loop {
         let mut turn = lock(&shared.turn);
-        let waiting: Vec<_> = turn.waiting.drain(..).collect();
-        let unseen = waiting.into_iter().map(|event| (event, Response::FAN_ALLOW));
-        for (event, response) in turn.current.take().into_iter().chain(unseen) {
-            respond(shared, &event, response);
-            rescued += u64::from(response == Response::FAN_ALLOW);
-        }
+        let (current, waiting) = (turn.current.clone(), std::mem::take(&mut turn.waiting));
         drop(turn);
+        if let Some((event, settled)) = current {
+            let (group, otherwise) = decide(&event);
+            let mut turn = lock(&shared.turn);
+            let is_open = turn.current.as_ref().is_some_and(|(now, _)| Arc::ptr_eq(now, &event));
+            if let Some(response) = settled.or(otherwise).filter(|_| is_open) {
+                turn.current = None;
+                respond(shared, &event, response);
+                drop(turn);
+                if settled.is_none() {
+                    unlooked(shared, group, response);
+                }
+            }
+        }
+        for event in waiting {
+            match decide(&event) {
+                (group, Some(response)) => {
+                    respond(shared, &event, response);
+                    unlooked(shared, group, response);
+                }
+                (_, None) => kept.push_back(event),
+            }
+        }
+        let is_stuck = lock(&shared.turn).since.is_some_and(|since| since.elapsed() > LATE);
+        if !is_stuck {
+            break;
+        }
         match shared.group.read_events() {
             Ok(events) if !events.is_empty() => {
                 lock(&shared.turn).waiting.extend(events.into_iter().map(Arc::new));
             }
-            _ => return rescued,
+            _ => break,
         }
+    }
+    if !kept.is_empty() {
+        let mut turn = lock(&shared.turn);
+        kept.append(&mut turn.waiting);
+        turn.waiting = kept;
+        drop(turn);
+        // Fails only if the counter is full: it is readable then.
+        let _ = rustix::io::write(&shared.again, &1_u64.to_ne_bytes());
+    }
+}
+
+/// Counts what was answered without a look.
+fn unlooked(shared: &Shared, group: Option<u64>, response: Response) {
+    let is_refused = response == Response::FAN_DENY;
+    let count = if is_refused { &shared.refused } else { &shared.late };
+    count.fetch_add(1, Ordering::Relaxed);
+    let mut all = lock(&shared.unlooked);
+    let of_it = all.entry(group.unwrap_or(0)).or_default();
+    if is_refused {
+        of_it.refused += 1;
+        shared.untold.fetch_add(1, Ordering::Relaxed);
+    } else {
+        of_it.let_through += 1;
     }
 }
 

@@ -41,6 +41,7 @@ fn watcher() -> (Watcher, queue::UnboundedReceiver<(String, bool)>, queue::Recei
         hints: mpsc::channel().0,
         quiet: Quiet::default(),
         notes: queue::channel(1).0,
+        late: Late::default(),
     };
     (watcher, let_run, kept)
 }
