@@ -10,6 +10,8 @@
 enum { FIRSTS_MAX = 32768, FIRSTS_KEPT = 8192 };
 enum { FILTERED = 2, PROT_EXEC = 4, MAP_ANONYMOUS = 0x20, S_IFDIR = 0x4000, SOCKET_BYTES = 108, NAME_BYTES = 512 };
 enum { PROC_MAGIC = 0x9fa0, SYSFS_MAGIC = 0x62656572, CGROUP_MAGIC = 0x27e0eb, CGROUP2_MAGIC = 0x63677270 };
+/* Of so many messages that are sent at once it is looked whom they go to; more are a loss. */
+enum { MESSAGES_MAX = 64 };
 enum { CAP_SYS_ADMIN = 21, NO_AUDIT = 2, GIVES_RIGHTS = 1 };
 /* New namespaces of whatever kind, of users, of times (which a clone asks for only by clone3). */
 enum { NEW_SPACES = 0x7e020000, NEW_USERS = 0x10000000, NEW_TIME = 0x80 };
@@ -178,21 +180,19 @@ int call_used(u64 *ctx)
 			return 0;
 		SET(*word, bit);
 	}
-	if (other)
-		return 0;
-	struct asked *what = map_lookup(&asked, &number);
+	struct asked *what = map_lookup(&asked, &index);
 	if (!what || !what->argument || is_entering())
 		return 0;
 	u64 value = 0;
 	switch (what->argument) {
-	case 1: value = registers->di; break;
-	case 2: value = registers->si; break;
+	case 1: value = other ? registers->bx : registers->di; break;
+	case 2: value = other ? registers->cx : registers->si; break;
 	case 3: value = registers->dx; break;
-	case 4: value = registers->r10; break;
-	case 5: value = registers->r8; break;
-	default: value = registers->r9;
+	case 4: value = other ? registers->si : registers->r10; break;
+	case 5: value = other ? registers->di : registers->r8; break;
+	default: value = other ? registers->bp : registers->r9;
 	}
-	value_used(use, id, number, value & what->mask);
+	value_used(use, id, what->number, value & what->mask);
 	return 0;
 }
 
@@ -223,15 +223,16 @@ NOINLINE long socket_used(struct used *use, u64 id, struct file *file, u32 how, 
 			} else if (HAS(sock, __sk_common.skc_v6_daddr)) {
 				read_kernel(&key.a, 16, &sock->__sk_common.skc_v6_daddr);
 			}
-			/* Not connected: it goes where it is told to. */
-			if (!port && address) {
+			/* Not connected, or a datagram: it goes where it is told to. Without a family it is IPv4 for a socket of that. */
+			u32 told = given[0] ? given[0] : family == AF_INET ? AF_INET : 0;
+			if (address && (!port || (type == SOCK_DGRAM && (told == AF_INET || told == AF_INET6)))) {
 				port = __builtin_bswap16(given[1]);
-				if (given[0] == AF_INET) {
+				if (told == AF_INET) {
 					family = AF_INET;
 					key.a = 0;
 					key.b = 0;
 					read_user(&key.a, 4, (void *)(address + 4));
-				} else if (given[0] == AF_INET6) {
+				} else if (told == AF_INET6) {
 					read_user(&key.a, 16, (void *)(address + 8));
 				}
 			}
@@ -271,6 +272,16 @@ NOINLINE long socket_used(struct used *use, u64 id, struct file *file, u32 how, 
 	s->record.head.args[1] = type;
 	add_user_bytes(s, 0, address + 2, SOCKET_BYTES);
 	return tell(s, use, &key);
+}
+
+/* Whom one of many messages goes to. */
+ONCE long message_sent(u64 id, u64 descriptor, u64 address)
+{
+	struct used *use = map_lookup(&used, &id);
+	struct task_struct *task = current_task_typed();
+	if (!use || !task)
+		return 0;
+	return socket_used(use, id, file_of(task, descriptor), PEER, address);
 }
 
 /* A name that was made, moved, removed or changed: as it was given, with the folder that it starts from. */
@@ -381,11 +392,27 @@ int result_used(u64 *ctx)
 		if (result >= 0 && arg[4])
 			socket_used(use, id, file_of(task, arg[0]), PEER, arg[4]);
 		return 0;
-	case 307: /* sendmmsg; of several the first */
+	case 307: /* sendmmsg */
 	case 46: { /* sendmsg */
-		struct msghdr_user message = {};
-		if (result >= 0 && !other && !read_user(&message, sizeof(message), (void *)arg[1]) && message.name)
-			socket_used(use, id, file_of(task, arg[0]), PEER, message.name);
+		if (result < 0)
+			return 0;
+		u32 count = number == 46 ? 1 : result;
+		/* `struct mmsghdr`, and `struct compat_mmsghdr`: the name comes first. */
+		u32 size = other ? 32 : 64;
+		for (u32 i = 0; i < MESSAGES_MAX; i++) {
+			if (i >= count)
+				break;
+			u64 name = 0;
+			u32 short_name = 0;
+			void *from = (void *)(arg[1] + i * size);
+			long failed = other ? read_user(&short_name, 4, from) : read_user(&name, 8, from);
+			if (failed)
+				ADD(use->lost, 1);
+			else if (name | short_name)
+				message_sent(id, arg[0], name | short_name);
+		}
+		if (count > MESSAGES_MAX)
+			ADD(use->lost, 1);
 		return 0;
 	}
 	case 49: { /* bind: for datagrams, what listen is for streams */

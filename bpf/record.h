@@ -71,8 +71,8 @@ struct used {
 enum { FIRST = 100 };
 enum use { EXECUTED = 1, MAPPED, READ, WRITTEN, PEER, LISTENING, ARGUMENT };
 struct use_key { u64 group; u64 a; u64 b; u32 c; u32 use; };
-/* Which argument of a call matters, 1 to 6, and which bits of it; 0 is none. */
-struct asked { u64 mask; u64 argument; };
+/* Which argument of a call matters, 1 to 6, and which bits of it; 0 is none. With its number at the 64-bit entry. */
+struct asked { u64 mask; u64 argument; u64 number; };
 
 struct entry { u64 until; u32 mounts; u32 spare; };
 struct member { u64 container; u32 owner; u32 spare; };

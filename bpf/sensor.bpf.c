@@ -47,7 +47,8 @@ struct { MAP_KIND(ARRAY); MAP_ENTRIES(TALLIES); MAP_KEY(u32); MAP_VALUE(u64); } 
 struct { MAP_KIND(HASH); MAP_ENTRIES(16384); MAP_FLAGS(NO_PREALLOC); MAP_KEY(u64); MAP_VALUE(struct used); } used SEC(".maps");
 struct { MAP_KIND(HASH); MAP_ENTRIES(262144); MAP_FLAGS(NO_PREALLOC); MAP_KEY(struct use_key); MAP_VALUE(u8); } uses SEC(".maps");
 struct { MAP_KIND(RINGBUF); MAP_ENTRIES(1048576); } firsts SEC(".maps");
-struct { MAP_KIND(ARRAY); MAP_ENTRIES(512); MAP_KEY(u32); MAP_VALUE(struct asked); } asked SEC(".maps");
+/* 512 of the 64-bit entry, then 512 of the 32-bit entry. */
+struct { MAP_KIND(ARRAY); MAP_ENTRIES(1024); MAP_KEY(u32); MAP_VALUE(struct asked); } asked SEC(".maps");
 struct { MAP_KIND(PERCPU_ARRAY); MAP_ENTRIES(1); MAP_KEY(u32); MAP_VALUE(struct used); } unused SEC(".maps");
 
 /* Memory to build a record in, for each program that may interrupt another. */

@@ -232,9 +232,12 @@ fn profile(
     types: &Btf,
 ) -> Result<Profiler, SensorError> {
     let map = programs.map_mut("asked").ok_or(SensorError::Object("asked"))?;
-    let mut asked = Array::<_, [u64; 2]>::try_from(map).map_err(|error| failed("asked", &error))?;
-    for (call, argument, mask) in ASKED {
-        asked.set(call, [mask, argument], 0).map_err(|error| failed("asked", &error))?;
+    let mut asked = Array::<_, [u64; 3]>::try_from(map).map_err(|error| failed("asked", &error))?;
+    for (call, compat, argument, mask) in ASKED {
+        let row = [mask, argument, u64::from(call)];
+        for index in [call, compat + COMPAT] {
+            asked.set(index, row, 0).map_err(|error| failed("asked", &error))?;
+        }
     }
     let mut gaps = BTreeSet::new();
     for (hook, gap) in &PROFILE {

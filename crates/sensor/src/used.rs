@@ -27,18 +27,19 @@ const STALE_MAX: usize = 256;
 /// That while.
 const STALE_WAIT: Duration = Duration::from_secs(60);
 
-/// Calls of which an argument matters for what they may do: number, argument (1 is the first), and which bits of it.
-pub(crate) const ASKED: [(u32, u64, u64); 10] = [
-    (16, 2, 0xffff_ffff),  // ioctl: the request
-    (41, 1, 0xffff_ffff),  // socket: the family
-    (53, 1, 0xffff_ffff),  // socketpair: the family
-    (56, 1, 0x7e02_0000),  // clone: new namespaces
-    (101, 1, 0xffff_ffff), // ptrace: the request
-    (135, 1, 0xffff_ffff), // personality
-    (157, 1, 0xffff_ffff), // prctl: the operation
-    (250, 1, 0xffff_ffff), // keyctl: the operation
-    (272, 1, 0xffff_ffff), // unshare: what
-    (321, 1, 0xffff_ffff), // bpf: the command
+/// Calls of which an argument matters for what they may do: number at the 64-bit and at the 32-bit entry, argument (1 is the
+/// first), and which bits of it.
+pub(crate) const ASKED: [(u32, u32, u64, u64); 10] = [
+    (16, 54, 2, 0xffff_ffff),   // ioctl: the request
+    (41, 359, 1, 0xffff_ffff),  // socket: the family
+    (53, 360, 1, 0xffff_ffff),  // socketpair: the family
+    (56, 120, 1, 0x7e02_0000),  // clone: new namespaces
+    (101, 26, 1, 0xffff_ffff),  // ptrace: the request
+    (135, 136, 1, 0xffff_ffff), // personality
+    (157, 172, 1, 0xffff_ffff), // prctl: the operation
+    (250, 288, 1, 0xffff_ffff), // keyctl: the operation
+    (272, 310, 1, 0xffff_ffff), // unshare: what
+    (321, 357, 1, 0xffff_ffff), // bpf: the command
 ];
 
 /// Something that a container used for the first time.
@@ -269,6 +270,14 @@ fn call_names(words: &[u64]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_two_numbers_of_a_call_are_of_the_same_one() {
+        for (number, compat, ..) in ASKED {
+            let compat = x86::Sysno::new(compat as usize).map(|call| call.name().to_owned());
+            assert_eq!(call_name(number), compat);
+        }
+    }
 
     #[test]
     fn a_state_says_what_was_used() {

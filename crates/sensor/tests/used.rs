@@ -86,15 +86,23 @@ fn a_container_is_told_with_all_that_it_used_and_nothing_of_its_runtime() {
     assert!(profiler.used().unwrap().iter().all(|one| one.group != group));
 }
 
+/// Where a program of ours lies in memory.
+const AT: u32 = 0x40_0000;
+
 /// A program that only asks for a name in new namespaces by `clone`, and then binds a Unix socket to `/s/sock`.
 fn tiny() -> Vec<u8> {
-    const AT: u32 = 0x40_0000;
     let code: &[&[u8]] = &[
         b"\xb8\x38\0\0\0\xbf\x11\0\0\x04\x31\xf6\x31\xd2\x45\x31\xd2\x45\x31\xc0\x0f\x05", // clone(CLONE_NEWUTS)
         b"\xb8\x29\0\0\0\xbf\x01\0\0\0\xbe\x01\0\0\0\x31\xd2\x0f\x05", // socket(AF_UNIX, SOCK_STREAM)
         b"\x89\xc7\xb8\x31\0\0\0\xbe\xe0\0\x40\0\xba\x09\0\0\0\x0f\x05", // bind to what lies at 0xe0
         b"\xb8\x3c\0\0\0\x31\xff\x0f\x05",                               // exit(0)
     ];
+    program(code, 0xe0, b"\x01\0/s/sock")
+}
+
+/// A program of this code, with data at a place behind it.
+fn program(code: &[&[u8]], place: usize, data: &[u8]) -> Vec<u8> {
+    let size = (place + data.len()).next_multiple_of(0x100);
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
     file.extend(u64::from(AT + 120).to_le_bytes());
     file.extend(64_u64.to_le_bytes());
@@ -102,16 +110,83 @@ fn tiny() -> Vec<u8> {
     for half in [64_u16, 56, 1, 0, 0, 0] {
         file.extend(half.to_le_bytes());
     }
-    // One piece, to be read and executed.
-    file.extend(b"\x01\0\0\0\x05\0\0\0");
-    for word in [0, u64::from(AT), u64::from(AT), 0x100, 0x100, 0x1000] {
+    // One piece, to be read, written and executed.
+    file.extend(b"\x01\0\0\0\x07\0\0\0");
+    for word in [0, u64::from(AT), u64::from(AT), size as u64, size as u64, 0x1000] {
         file.extend(word.to_le_bytes());
     }
     file.extend(code.concat());
-    file.resize(0xe0, 0);
-    file.extend(b"\x01\0/s/sock");
-    file.resize(0x100, 0);
+    assert!(file.len() <= place, "{} bytes", file.len());
+    file.resize(place, 0);
+    file.extend(data);
+    file.resize(size, 0);
     file
+}
+
+/// A program that sends datagrams by a connected socket to other ports, 1001 and up: 66 at once, of which the last two go to
+/// 1003; by the 32-bit entry two at once and one.
+fn sender() -> Vec<u8> {
+    const DATA: u32 = 0x200;
+    let ports = [1001_u16, 1002, 1003, 1004, 1005, 1006, 1009];
+    let mut data = Vec::new();
+    for port in ports {
+        data.extend([&[2, 0], &port.to_be_bytes()[..], &[127, 0, 0, 1], &[0; 8]].concat());
+    }
+    let address = |number: u32| AT + DATA + number * 16;
+    let mut place = |bytes: Vec<u8>| {
+        let at = AT + DATA + u32::try_from(data.len()).unwrap();
+        data.extend(bytes);
+        at.to_le_bytes()
+    };
+    // `struct mmsghdr` and `struct compat_mmsghdr` with nothing in them but name and its length.
+    let message = |to: u32| [&u64::from(to).to_le_bytes()[..], &[16], &[0; 55]].concat();
+    let short = |to: u32| [&to.to_le_bytes()[..], &[16], &[0; 27]].concat();
+    let to = |number: u32| address(if number < 63 { 0 } else { number.min(64) - 62 });
+    let many = place((0..66).flat_map(|number| message(to(number))).collect());
+    let two = place([3, 4].into_iter().flat_map(|number| short(address(number))).collect());
+    let one = place(short(address(5)));
+    let own = address(6).to_le_bytes();
+    let code: &[&[u8]] = &[
+        b"\xb8\x29\0\0\0\xbf\x02\0\0\0\xbe\x02\0\0\0\x31\xd2\x0f\x05\x89\xc3", // socket(AF_INET, SOCK_DGRAM), kept
+        b"\x89\xdf\xb8\x2a\0\0\0\xba\x10\0\0\0\xbe",
+        &own,
+        b"\x0f\x05", // connect
+        b"\x89\xdf\xb8\x33\x01\0\0\xba\x42\0\0\0\x45\x31\xd2\xbe",
+        &many,
+        b"\x0f\x05", // sendmmsg
+        b"\xb8\x59\x01\0\0\xba\x02\0\0\0\x31\xf6\xb9",
+        &two,
+        b"\xcd\x80", // sendmmsg, 32-bit
+        b"\xb8\x72\x01\0\0\x31\xd2\xb9",
+        &one,
+        b"\xcd\x80",                                   // sendmsg, 32-bit
+        b"\xb8\x88\0\0\0\xbb\xff\xff\xff\xff\xcd\x80", // personality(-1), 32-bit
+        b"\xb8\x3c\0\0\0\x31\xff\x0f\x05",             // exit(0)
+    ];
+    program(code, DATA as usize, &data)
+}
+
+#[test]
+fn every_message_of_many_is_told_by_both_entries_and_what_is_beyond_is_said() {
+    let (mut sensor, mut profiler) = profiler(1 << 20);
+    let script = "touch /ready; while [ ! -e /go ]; do sleep 1; done; /sender; sleep 1";
+    let container = Container::start(script);
+    let (group, root) = (container.group(), container.root());
+    let end = Instant::now() + PATIENCE;
+    while !root.join("ready").exists() {
+        assert!(Instant::now() < end, "it does not get ready");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    fs::write(root.join("sender"), sender()).unwrap();
+    fs::set_permissions(root.join("sender"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(root.join("go"), "").unwrap();
+    let (firsts, used) = ended(&mut sensor, &mut profiler, group);
+    let peers = values(&firsts, Kind::Peer);
+    let wanted = [1001, 1002, 1004, 1005, 1006, 1009].map(|port| format!("udp 127.0.0.1:{port}"));
+    assert_eq!(peers, wanted.iter().map(String::as_str).collect(), "{used:?}");
+    assert_eq!(used.lost, 1, "66 at once");
+    let arguments = values(&firsts, Kind::Argument);
+    assert!(arguments.contains("personality 4294967295"), "{arguments:?}");
 }
 
 #[test]
