@@ -302,7 +302,9 @@ impl Learner {
         if used.full {
             known.gaps.insert(Gap::Full);
         }
-        if used.calls.contains("io_uring_setup") {
+        // Also of a ring that was there before it was watched.
+        if used.calls.iter().any(|call| call.trim_start_matches("compat:").starts_with("io_uring_"))
+        {
             known.gaps.insert(Gap::IoUring);
         }
         let capabilities = |bits| capability::from_bits(bits);

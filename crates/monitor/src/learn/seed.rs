@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use haechi_core::profile::{Entry, Kind};
+use haechi_core::profile::{Entry, Gap, Kind};
 use haechi_profile::packages;
 use jiff::Timestamp;
 
@@ -23,6 +23,8 @@ const DEPTH_MAX: usize = 8;
 const MAPS_MAX: u64 = 8 << 20;
 /// Of a file that has no name any more.
 const DELETED: &str = " (deleted)";
+/// How a ring of io_uring is mapped.
+const RING: &str = " anon_inode:[io_uring]";
 /// What has a path and is no file: memory.
 const MEMORY: [&str; 4] = ["/memfd:", "/dev/", "/SYSV", "/anon_hugepage"];
 
@@ -32,6 +34,8 @@ pub(super) struct Loaded {
     pub programs: BTreeSet<String>,
     /// Libraries with one of the programs that have them.
     pub libraries: BTreeMap<String, String>,
+    /// Whether one of them has a ring of io_uring: a thread of the kernel may do what is put into it, without any call.
+    pub has_ring: bool,
 }
 
 impl Learner {
@@ -46,6 +50,9 @@ impl Learner {
     pub(super) fn seed(&mut self, group: u64, loaded: Loaded, now: Timestamp) {
         let Some(known) = self.known.get_mut(&group) else { return };
         known.is_seeded = true;
+        if loaded.has_ring {
+            known.gaps.insert(Gap::IoUring);
+        }
         let id = known.id.clone();
         let entry = |kind, value: String, program: String| Entry {
             kind,
@@ -83,7 +90,9 @@ fn of(proc: &Path, processes: &BTreeSet<u32>) -> Loaded {
         if let Ok(file) = fs::File::open(process.join("maps")) {
             let _ = file.take(MAPS_MAX).read_to_end(&mut maps);
         }
-        for library in String::from_utf8_lossy(&maps).lines().filter_map(mapped) {
+        let maps = String::from_utf8_lossy(&maps);
+        loaded.has_ring |= maps.lines().any(|line| line.ends_with(RING));
+        for library in maps.lines().filter_map(mapped) {
             // No call tells that the kernel maps a program and what starts it.
             if library != program && !packages::is_loader(&library) {
                 loaded.libraries.entry(library).or_insert_with(|| program.clone());
@@ -185,6 +194,9 @@ mod tests {
         let libraries =
             ["/lib/a b\nc.so", "/lib/gone.so"].map(|path| (path.to_owned(), name.clone()));
         assert_eq!(found.libraries, libraries.into());
+        assert!(!found.has_ring);
+        fs::write(one.join("maps"), line("rw-s", "anon_inode:[io_uring]")).unwrap();
+        assert!(of(dir.path(), &[7].into()).has_ring);
     }
 
     #[test]

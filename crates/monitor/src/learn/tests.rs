@@ -132,7 +132,14 @@ fn what_may_be_missing_is_said() {
     assert_eq!(gaps(|one| one.since = None), [Gap::Start].into());
     assert_eq!(gaps(|one| one.lost = 1), [Gap::Lost].into());
     assert_eq!(gaps(|one| one.full = true), [Gap::Full].into());
-    assert_eq!(gaps(|one| one.calls.extend(["io_uring_setup".into()])), [Gap::IoUring].into());
+    for call in ["setup", "enter", "register"].map(|call| format!("io_uring_{call}")) {
+        for call in [call.clone(), format!("compat:{call}")] {
+            let mut learner = learner();
+            learner.hint(named());
+            let learned = learner.beat(vec![used(&[&call])], at(2503)).0;
+            assert_eq!(learned[0].run.gaps, [Gap::IoUring].into(), "{call}");
+        }
+    }
     let mut learner = learner();
     learner.hint(named());
     learner.first(first(Kind::Written, &"가".repeat(400)));
@@ -225,12 +232,13 @@ fn what_ran_before_it_was_watched_is_learned_once_and_only_of_such() {
     let loaded = seed::Loaded {
         programs: ["/usr/bin/perl".to_owned()].into(),
         libraries: [("/lib/x.so".to_owned(), "/usr/bin/perl".to_owned())].into(),
+        has_ring: true,
     };
     learner.seed(7, loaded, at(2503));
     assert!(learner.unseeded().is_empty());
     let (learned, _) = learner.beat(vec![Used { since: None, ..used(&[]) }], at(2507));
     assert_eq!(values(&learned), [(Kind::Executed, "/usr/bin/perl"), (Kind::Mapped, "/lib/x.so")]);
-    assert!(learned[0].run.gaps.contains(&Gap::Start));
+    assert_eq!(learned[0].run.gaps, [Gap::Start, Gap::IoUring].into());
     let mut whole = self::learner();
     whole.hint(named());
     whole.hint(Hint::Group(7, "/docker/a".into()));
