@@ -105,7 +105,12 @@ impl Keeper {
         for (lesson, kept) in lessons.into_iter().zip(kept) {
             let is_settled = kept.baseline_at.is_some_and(|at| lesson.learned.run.until > at);
             if is_settled {
-                alerts.extend(self.blind(&lesson.learned));
+                match self.blind(kept.profile, &lesson.learned).await {
+                    Ok(found) => alerts.extend(found),
+                    Err(error) => {
+                        tracing::error!("what was told before could not be read: {error}")
+                    }
+                }
             }
             let is_settled = kept.baseline_at.is_some();
             if is_settled || kept.predecessor.is_some() {
@@ -154,13 +159,26 @@ impl Keeper {
         Ok(())
     }
 
-    /// That what is new in a settled container cannot be told any more: once for each reason. Whoever wants to stay unseen
-    /// may have seen to it.
-    fn blind(&mut self, learned: &Learned) -> Vec<Alert> {
+    /// That what is new in a settled container cannot be told any more: once for each reason, also if the monitor was away
+    /// between. Whoever wants to stay unseen may have seen to it.
+    async fn blind(&mut self, id: ProfileId, learned: &Learned) -> Result<Vec<Alert>, StoreError> {
         let Learned { run, image_name, .. } = learned;
         let gaps = run.gaps.iter().copied().filter(|gap| blind::hides_news(*gap));
-        let first: Vec<Gap> =
-            gaps.filter(|gap| self.blind.insert((run.container.clone(), *gap))).collect();
+        let is_untold = |gap: &Gap| !self.blind.contains(&(run.container.clone(), *gap));
+        let mut first: Vec<Gap> = gaps.filter(is_untold).collect();
+        if first.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What an earlier stretch of it had since the baseline was told then.
+        let profile = self.store.profile(id).await?;
+        let earlier = profile.runs.iter().filter(|one| {
+            one.container == run.container
+                && one.since != run.since
+                && profile.baseline_at.is_some_and(|at| one.until > at)
+        });
+        let told: HashSet<Gap> = earlier.flat_map(|one| one.gaps.iter().copied()).collect();
+        self.blind.extend(first.iter().map(|gap| (run.container.clone(), *gap)));
+        first.retain(|gap| !told.contains(gap));
         let alert = |gap| {
             self.counts.alerts.fetch_add(1, Ordering::Relaxed);
             let said = blind::told(gap, &run.name);
@@ -178,7 +196,7 @@ impl Keeper {
             let event = event(&entry, Did::Call(Call::default()), self.clock);
             of(&entry, Priority::Error, text, tags, &run.name, image_name, event)
         };
-        first.into_iter().map(alert).collect()
+        Ok(first.into_iter().map(alert).collect())
     }
 
     /// What of these is new against a profile, which has them already.

@@ -302,6 +302,22 @@ async fn that_nothing_new_can_be_told_any_more_is_told_once_for_each_container_a
     assert_eq!(keeper.take(again, at(3200)).await.len(), 1);
     let other = keeper.take(vec![flooded("a", 3300, &[Gap::Full, Gap::Lost])], at(3300)).await;
     assert_eq!(other.len(), 1);
+    // The monitor began again: what was told stays told, until what was seen counts as known.
+    let mut again = self::keeper(dir.path()).await;
+    let later = |until, gaps: &[Gap]| {
+        let mut lesson = flooded("a", until, gaps);
+        lesson.learned.run.since = at(3400);
+        lesson
+    };
+    let both = [Gap::Full, Gap::Lost];
+    assert!(again.take(vec![later(3500, &both)], at(3500)).await.is_empty());
+    let new = again.take(vec![later(3600, &[Gap::Full, Gap::IoUring])], at(3600)).await;
+    assert_eq!(new.len(), 1);
+    again.store.set_baseline(ProfileId(1), at(3700)).await.unwrap();
+    let mut learned = self::keeper(dir.path()).await;
+    let mut last = later(3900, &[Gap::Full]);
+    last.learned.run.since = at(3800);
+    assert_eq!(learned.take(vec![last], at(3900)).await.len(), 1);
 }
 
 #[tokio::test]
