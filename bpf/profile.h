@@ -169,7 +169,13 @@ int call_used(u64 *ctx)
 	struct pt_regs *registers = (void *)ctx[0];
 	struct task_struct *task = current_task_typed();
 	u32 other = task->thread_info.status & TS_COMPAT;
-	u32 number = ctx[1] & ~X32;
+	u32 number = ctx[1];
+	if (number & X32 && number != (u32)-1 && !other) {
+		/* The same calls by other numbers: a filter tells them apart. */
+		if (!(use->flags & USED_X32) && !(is_entering() && GET(task, seccomp.mode) != FILTERED))
+			SET(use->flags, USED_X32);
+		return 0;
+	}
 	if (number >= 512)
 		return 0;
 	u32 index = number + (other ? 512 : 0);
@@ -336,11 +342,23 @@ int result_used(u64 *ctx)
 	s64 result = ctx[1];
 	struct task_struct *task = current_task_typed();
 	u32 other = task->thread_info.status & TS_COMPAT;
-	u32 number = registers->orig_ax & ~X32;
-	if (number >= 512)
-		return 0;
+	u32 number = registers->orig_ax;
+	u32 x32 = number & X32 && number != (u32)-1 && !other;
 	if (other)
 		result = (s32)result;
+	if (x32) {
+		number &= ~X32;
+		if (result == -1 || result == -38) {
+			if (!is_entering())
+				SET(use->flags, REFUSED_X32);
+			return 0;
+		}
+		/* Numbers of its own, for calls that are given structures of its own. */
+		if (number >= 512)
+			ADD(use->lost, 1);
+	}
+	if (number >= 512)
+		return 0;
 	if (result == -1 || result == -38) { /* EPERM, ENOSYS: a filter lets no call through to where it is counted */
 		u32 index = number + (other ? 512 : 0);
 		u64 bit = 1ull << (index & 63);

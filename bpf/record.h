@@ -66,7 +66,10 @@ struct used {
 	u64 calls[16];
 	u64 refused_calls[16];
 	char id[64]; /* of the container; empty for a group inside it */
+	u64 flags;   /* enum used_flag */
 };
+/* A process left the container's control group, or may have; calls by the numbers of x32 were made, and refused. */
+enum used_flag { USED_LEFT = 1, USED_X32 = 2, REFUSED_X32 = 4 };
 /* What was used first by a group: told once, with its path or address. Numbers of `a`, `b` and `c` are in profile.h. */
 enum { FIRST = 100 };
 enum use { EXECUTED = 1, MAPPED, READ, WRITTEN, PEER, LISTENING, ARGUMENT };

@@ -27,9 +27,10 @@ struct { MAP_KIND(HASH); MAP_ENTRIES(8192); MAP_KEY(u32); MAP_VALUE(struct entry
 struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(8192); MAP_KEY(u32); MAP_VALUE(struct comm); } renamed SEC(".maps");
 /* Processes whose use of the 32-bit entry has been told. */
 struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(8192); MAP_KEY(u64); MAP_VALUE(u8); } compat SEC(".maps");
-/* Container of a process, so that one that leaves its group does not go unnoticed; and who started its program: its
- * parent may be gone by the time it does anything. */
-struct { MAP_KIND(LRU_HASH); MAP_ENTRIES(16384); MAP_KEY(u32); MAP_VALUE(struct member); } members SEC(".maps");
+/* Container of each process, so that one that leaves its group does not go unnoticed: none is forgotten before it ends, and if
+ * there is no room for one, it counts as having left. And who started its program: its parent may be gone by the time it
+ * does anything. */
+struct { MAP_KIND(HASH); MAP_ENTRIES(131072); MAP_FLAGS(NO_PREALLOC); MAP_KEY(u32); MAP_VALUE(struct member); } members SEC(".maps");
 /* What to do with each system call: 512 of the 64-bit entry, then 512 of the 32-bit entry. */
 struct { MAP_KIND(ARRAY); MAP_ENTRIES(1024); MAP_KEY(u32); MAP_VALUE(struct call); } calls SEC(".maps");
 /* Last part of a path, or of the folder that it is in, whose reading is told. */
@@ -108,6 +109,41 @@ INLINE void used_begins(u64 id, u64 container, const char *name)
 	}
 	if (map_update(&used, &id, new, NOEXIST))
 		tally(GROUPS_FULL);
+}
+
+/* What a container does is not all seen any more. */
+INLINE void not_all_seen(u64 container)
+{
+	struct used *use = profiling ? map_lookup(&used, &container) : 0;
+	if (use)
+		SET(use->flags, USED_LEFT);
+}
+
+INLINE void is_member(u32 pid, u64 container, u32 owner)
+{
+	struct member member = {container, owner};
+	if (map_update(&members, &pid, &member, ANY))
+		not_all_seen(container);
+}
+
+/* Whether a group is that of a container or below it, and what is done in it is kept. Deeper than this the kernel's own limits
+ * are reached first, or it counts as outside. */
+INLINE int is_inside(struct cgroup *group, u64 container)
+{
+	struct kernfs_node *node = GET(group, kn);
+	u64 id = GET(node, id);
+	if (!map_lookup(&groups, &id) || (profiling && !map_lookup(&used, &id)))
+		return 0;
+	for (int i = 0; i < 64; i++) {
+		if (id == container)
+			return 1;
+		group = (void *)GET(group, self.parent);
+		if (!group)
+			return 0;
+		node = GET(group, kn);
+		id = GET(node, id);
+	}
+	return 0;
 }
 
 /* ---- the life of containers ---- */
@@ -213,6 +249,20 @@ int group_gone(u64 *ctx)
 	return 0;
 }
 
+/* A process of a container is in a group that is not the container's: what it does is not seen any more. */
+NOINLINE long left(struct task_struct *task, u64 container, u64 group, const char *path)
+{
+	not_all_seen(container);
+	struct scratch *s = begin(FOR_LIFE, task, container, CALL);
+	if (!s)
+		return 0;
+	s->record.head.call = LEFT_GROUP;
+	s->record.head.args[0] = group;
+	if (path)
+		add_kernel_text(s, 0, path);
+	return send(s, 1);
+}
+
 /* A task was moved into a group. Only a runtime, that is a process outside every container which moves a new one,
  * makes it "entering": what it does until it starts the container's program is not the container's. */
 SEC("tp_btf/cgroup_attach_task")
@@ -226,17 +276,13 @@ int group_entered(u64 *ctx)
 	u64 id = GET(node, id);
 	struct task_struct *task = (void *)ctx[2];
 	u32 pid = GET(task, tgid);
-	if (!map_lookup(&groups, &id)) {
-		struct member *member = map_lookup(&members, &pid);
-		struct scratch *s = member ? begin(FOR_LIFE, task, member->container, CALL) : 0;
-		if (!s)
-			return 0;
-		s->record.head.call = LEFT_GROUP;
-		s->record.head.args[0] = id;
-		add_kernel_text(s, 0, (void *)ctx[1]);
-		send(s, 1);
+	struct member *member = map_lookup(&members, &pid);
+	if (member && !is_inside(group, member->container)) {
+		left(task, member->container, id, (void *)ctx[1]);
 		return 0;
 	}
+	if (!map_lookup(&groups, &id))
+		return 0;
 	u64 mover = current_cgroup();
 	struct task_struct *current = current_task_typed();
 	if (current == task || map_lookup(&groups, &mover))
@@ -260,22 +306,24 @@ int forked(u64 *ctx)
 	struct task_struct *child = (void *)ctx[1];
 	u64 id = group_id(child);
 	struct group *group = map_lookup(&groups, &id);
+	u32 pid = GET(parent, tgid);
+	u64 from_group = group_id(parent);
+	/* Made right outside of it (CLONE_INTO_CGROUP), by a process of a container. */
+	struct member *maker = id == from_group ? 0 : map_lookup(&members, &pid);
+	if (maker && !is_inside(child->cgroups->dfl_cgrp, maker->container))
+		left(child, maker->container, id, 0);
 	if (!group)
 		return 0;
 	u64 container = group->container;
-	u32 pid = GET(parent, tgid);
 	struct entry *from = map_lookup(&entering, &pid);
 	struct entry new = {};
 	if (from) {
 		new = *from;
 	} else {
 		/* Made right in the container by a runtime outside (CLONE_INTO_CGROUP). */
-		u64 old = group_id(parent);
-		if (map_lookup(&groups, &old)) {
+		if (map_lookup(&groups, &from_group)) {
 			struct member *known = map_lookup(&members, &pid);
-			struct member born = {container, known ? known->owner : pid};
-			pid = GET(child, tgid);
-			map_update(&members, &pid, &born, ANY);
+			is_member(GET(child, tgid), container, known ? known->owner : pid);
 			return 0;
 		}
 		new.until = boot_time() + ENTERING_TIME;
@@ -397,8 +445,7 @@ int executed(u64 *ctx)
 		if (GET(super, s_magic) == OVERLAY_MAGIC)
 			group->root = GET(super, s_dev);
 	}
-	struct member started = {container, pid};
-	map_update(&members, &pid, &started, ANY);
+	is_member(pid, container, pid);
 	struct scratch *s = begin(FOR_EXEC, task, container, EXEC);
 	if (!s)
 		return 0;

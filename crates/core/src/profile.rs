@@ -157,6 +157,8 @@ pub enum Gap {
     Full,
     /// io_uring was used: what is done through it passes no system call.
     IoUring,
+    /// A process left the control group of the container: what it did since is not known.
+    Left,
 }
 
 /// What kind of thing was used.

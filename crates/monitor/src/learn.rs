@@ -302,6 +302,9 @@ impl Learner {
         if used.full {
             known.gaps.insert(Gap::Full);
         }
+        if used.left {
+            known.gaps.insert(Gap::Left);
+        }
         // Also of a ring that was there before it was watched.
         if used.calls.iter().any(|call| call.trim_start_matches("compat:").starts_with("io_uring_"))
         {

@@ -90,7 +90,7 @@ impl Part {
     pub fn is_hidden_by(self, gap: Gap) -> bool {
         match gap {
             Gap::Start => false,
-            Gap::Lost | Gap::Full => true,
+            Gap::Lost | Gap::Full | Gap::Left => true,
             Gap::Calls => self == Self::Calls,
             Gap::Capabilities => self == Self::Capabilities,
             Gap::Files => matches!(self, Self::Files | Self::Programs),

@@ -10,6 +10,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 
 use haechi_core::profile::Gap;
 
+use crate::entering::Member;
 use crate::record::Record;
 use crate::used::{ASKED, Profiler, UsedState, state_of_existing};
 use crate::{Ability, GroupState, KINDS, Options, Sensor, SensorError, calls, entering, groups};
@@ -92,6 +93,10 @@ const REST: [Hook; 3] = [
     raw("renaming", "task_rename", "the name of a process before it started a program"),
     typed("returned", "sys_exit", "files, network and other system calls"),
 ];
+
+/// Those that tell that a process left its container.
+const LEAVING: [&str; 4] =
+    ["cgroup_attach_task", "sched_process_fork", "sched_process_exec", "sched_process_exit"];
 
 /// Where paths led at the moment at which the kernel acted on them; they need `returned`, which tells it. Without them user
 /// space looks (`resolve.rs`).
@@ -190,10 +195,20 @@ pub(crate) fn load(options: &Options) -> Result<(Sensor, Vec<Ability>), SensorEr
         }
     }
     abilities.extend(REST.iter().map(|hook| attach(&mut programs, hook, &types)));
+    let members = programs.map_mut("members").ok_or(SensorError::Object("members"))?;
+    let mut members =
+        HashMap::<_, u32, Member>::try_from(members).map_err(|error| failed("members", &error))?;
+    let told = entering::tell_members(&mut members, &root);
+    let tells_who_leaves = told.is_ok()
+        && abilities.iter().all(|one| one.missing.is_none() || !LEAVING.contains(&one.name));
     let probes = PROBES.map(|hook| attach(&mut programs, &hook, &types));
     abilities.extend(probes.into_iter().min_by_key(|probe| probe.missing.is_none()));
     let profiler = match used {
-        Some(used) => Some(profile(&mut programs, used, &mut abilities, &types)?),
+        Some(used) => {
+            let mut profiler = profile(&mut programs, used, &mut abilities, &types)?;
+            profiler.gaps.extend((!tells_who_leaves).then_some(Gap::Left));
+            Some(profiler)
+        }
         None => None,
     };
     if let Some(cause) = nothing(&abilities) {

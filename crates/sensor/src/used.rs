@@ -17,11 +17,15 @@ use syscalls::{x86, x86_64};
 use crate::{SensorError, decode, rights};
 
 /// `struct used` in `bpf/record.h`, in words.
-pub(crate) type UsedState = [u64; 48];
+pub(crate) type UsedState = [u64; 49];
 /// `struct use_key`, the first word of which is the group.
 pub(crate) type UseKey = [u64; 4];
 /// What the 32-bit half of a set of calls begins with.
 const COMPAT: usize = 512;
+/// `enum used_flag` in `bpf/record.h`.
+const LEFT: u64 = 1;
+const USED_X32: u64 = 2;
+const REFUSED_X32: u64 = 4;
 /// Groups that are gone, of which the kernel's table is cleaned at once; or after a while.
 const STALE_MAX: usize = 256;
 /// That while.
@@ -78,11 +82,14 @@ pub struct Used {
     pub lost: u64,
     /// Kinds of which more was used than is remembered.
     pub full: bool,
+    /// Whether a process left the container's control group, or may have: what it does since is in no set.
+    pub left: bool,
     /// Bits of the capabilities that were used, and of those without which the file of a program is not executed.
     pub capabilities: u64,
     /// Bits of the capabilities that were asked for and not held.
     pub refused_capabilities: u64,
-    /// Names of the system calls that were made; those of the 32-bit entry with `compat:` before it.
+    /// Names of the system calls that were made; those of the 32-bit entry with `compat:` before it. All that were made by the
+    /// numbers of x32 are one, `x32`.
     pub calls: BTreeSet<String>,
     /// Names of the system calls that were refused.
     pub refused_calls: BTreeSet<String>,
@@ -214,11 +221,11 @@ impl Profiler {
 
 /// The state of a group that was there before the programs.
 pub(crate) fn state_of_existing(container: u64, id: Option<&str>) -> UsedState {
-    let mut state = [0; 48];
+    let mut state = [0; 49];
     let [first, ..] = &mut state;
     *first = container;
     let words = id.unwrap_or_default().as_bytes().chunks_exact(8);
-    for (to, from) in state.iter_mut().skip(40).zip(words) {
+    for (to, from) in state.iter_mut().skip(40).take(8).zip(words) {
         let mut word = [0; 8];
         word.copy_from_slice(from);
         *to = u64::from_ne_bytes(word);
@@ -230,7 +237,9 @@ fn used(group: u64, state: &UsedState) -> Used {
     let [container, since, gone, _told, lost, full, capabilities, refused_capabilities, rest @ ..] =
         state;
     let (calls, rest) = rest.split_at(16);
-    let (refused, id) = rest.split_at(16);
+    let (refused, rest) = rest.split_at(16);
+    let (id, flags) = rest.split_at(8);
+    let flags = flags.first().copied().unwrap_or_default();
     let id: Vec<u8> = id.iter().flat_map(|word| word.to_ne_bytes()).collect();
     let id = std::str::from_utf8(&id).ok().filter(|id| crate::container_id(id).is_some());
     Used {
@@ -241,16 +250,25 @@ fn used(group: u64, state: &UsedState) -> Used {
         gone: (*gone != 0).then_some(*gone),
         lost: *lost,
         full: *full != 0,
+        left: flags & LEFT != 0,
         capabilities: *capabilities,
         refused_capabilities: *refused_capabilities,
-        calls: call_names(calls),
-        refused_calls: call_names(refused),
+        calls: x32(call_names(calls), flags & USED_X32 != 0),
+        refused_calls: x32(call_names(refused), flags & REFUSED_X32 != 0 && flags & USED_X32 == 0),
     }
 }
 
 /// Name of a call of the 64-bit entry.
 pub(crate) fn call_name(number: u32) -> Option<String> {
     x86_64::Sysno::new(usize::try_from(number).ok()?).map(|call| call.name().to_owned())
+}
+
+/// With the one that stands for all that were made by the numbers of x32.
+fn x32(mut calls: BTreeSet<String>, is_used: bool) -> BTreeSet<String> {
+    if is_used {
+        calls.insert("x32".to_owned());
+    }
+    calls
 }
 
 fn call_names(words: &[u64]) -> BTreeSet<String> {
@@ -288,10 +306,12 @@ mod tests {
         state[8 + (512 + 11) / 64] |= 1 << ((512 + 11) % 64);
         state[8 + 16] |= 1 << 2;
         state[6] = 0b11;
+        state[48] = LEFT | USED_X32 | REFUSED_X32;
         let used = used(9, &state);
         assert_eq!((used.group, used.container, used.id.as_deref()), (9, 7, Some(id.as_str())));
-        assert_eq!(used.calls, ["compat:execve", "openat"].map(String::from).into());
+        assert_eq!(used.calls, ["compat:execve", "openat", "x32"].map(String::from).into());
         assert_eq!(used.refused_calls, ["open"].map(String::from).into());
         assert_eq!((used.capabilities, used.since, used.gone, used.full), (3, None, None, false));
+        assert!(used.left);
     }
 }

@@ -218,6 +218,33 @@ fn what_a_program_needs_to_be_executed_and_what_a_call_needs_is_told() {
 }
 
 #[test]
+fn a_process_that_leaves_its_group_is_told_and_one_that_moves_inside_is_not() {
+    let mut options = vec!["--cgroupns", "host", "--cap-add", "SYS_ADMIN"];
+    for off in ["seccomp=unconfined", "apparmor=unconfined"] {
+        options.extend(["--security-opt", off]);
+    }
+    let begin = "while [ ! -e /go ]; do sleep 1; done; mkdir /cg; mount -t cgroup2 none /cg; \
+                 own=/cg$(sed -n 's/^0:://p' /proc/self/cgroup); mkdir $own/in; ";
+    for (script, left) in [
+        ("sh -c 'echo 0 > /cg/cgroup.procs; true'", true),
+        ("(echo 0 > $own/in/cgroup.procs; echo 0 > $own/cgroup.procs; true)", false),
+    ] {
+        let script = [begin, script, "; sleep 1; rmdir $own/in; touch /done; sleep 1"].concat();
+        // One that is there before, and one that comes.
+        let before = Container::start_with(&options, &script);
+        let (mut sensor, mut profiler) = profiler(1 << 20);
+        let after = Container::start_with(&options, &script);
+        for container in [before, after] {
+            let group = container.group();
+            assert_eq!(container.status(&["/bin/sh", "-c", "touch /go"]), 0);
+            let (_, used) = ended(&mut sensor, &mut profiler, group);
+            assert_eq!(used.left, left, "{script}: {used:?}");
+            assert!(used.calls.contains("rmdir"), "{used:?}");
+        }
+    }
+}
+
+#[test]
 fn a_storm_makes_no_set_wrong_and_what_had_no_room_is_said() {
     let (mut sensor, mut profiler) = profiler(1);
     // 3,000 files of their own and 20,000 openings of one, with a ring of 64 KiB that nobody reads meanwhile.

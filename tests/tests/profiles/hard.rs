@@ -13,6 +13,7 @@ const TAG: &str = "haechi-test-hard/job:1";
 const ROLES: &str = "haechi-test-hard-roles";
 const FIRST: &str = "haechi-test-hard-first";
 const SECOND: &str = "haechi-test-hard-second";
+const LEAVER: &str = "haechi-test-hard-leaver";
 const COUNT: usize = 50;
 /// Each role is another program that writes into a folder of its own, and stays.
 const ROLE_JOB: &str = "#!/bin/sh
@@ -32,6 +33,10 @@ done
 ";
 
 fn load() {
+    load_as(TAG);
+}
+
+fn load_as(tag: &str) {
     let busybox = fs::read("/bin/busybox").unwrap();
     let other = |name: &str| [&busybox[..], name.as_bytes()].concat();
     let layer =
@@ -47,7 +52,7 @@ fn load() {
         .iter()
         .fold(layer, |layer, name| layer.mode(&format!("bin/{name}"), 0o755, other(name)));
     let mut image = Image::of([layer.mode("job", 0o755, JOB).mode("roles/all", 0o755, ROLE_JOB)]);
-    image.tag = TAG.to_owned();
+    image.tag = tag.to_owned();
     image.config = serde_json::json!({"Cmd": ["/job"]});
     image.load();
 }
@@ -141,4 +146,34 @@ fn many_roles_two_commands_and_a_monitor_that_was_away() {
             .iter()
             .any(|alert| alert["text"].as_str().unwrap().starts_with("executed /bin/third;"))
     });
+}
+
+#[test]
+fn after_a_process_left_its_control_group_nothing_is_claimed() {
+    let tag = "haechi-test-leaver/job:1";
+    let _gone = Gone::of([LEAVER, tag]);
+    load_as(tag);
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path();
+    let monitor = without_rules(data);
+    let run = ["run", "--detach", "--network", "none", "--cgroupns", "host", "--name", LEAVER];
+    let more = ["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"];
+    let last = ["--security-opt", "apparmor=unconfined", tag, "/job", "first"];
+    docker(&[&run[..], &more, &last].concat());
+    until("it is settled", || workload_of(data, LEAVER).is_some_and(|row| row["news"].is_u64()));
+    let open = |shown: &Value| shown["coverage"]["gaps"]["left"].is_u64();
+    assert!(!open(&json(data, &["show", LEAVER])));
+    step(
+        LEAVER,
+        "(mkdir /opt/cg; /bin/busybox mount -t cgroup2 none /opt/cg; echo 0 > /opt/cg/cgroup.procs; /bin/third true)\n",
+    );
+    until("it is told that nothing can be told any more", || {
+        monitor.alerts().iter().any(|alert| {
+            alert["container"]["name"] == LEAVER
+                && alert["text"].as_str().unwrap().contains("left the control group")
+        })
+    });
+    let shown = json(data, &["show", LEAVER]);
+    assert!(open(&shown), "{}", shown["coverage"]);
+    assert!(!entries(&shown, "executed").contains("/bin/third"));
 }

@@ -26,6 +26,7 @@ fn used(calls: &[&str]) -> Used {
         gone: None,
         lost: 0,
         full: false,
+        left: false,
         capabilities: 1,
         refused_capabilities: 0,
         calls: calls.iter().map(|call| (*call).to_owned()).collect(),
@@ -132,6 +133,7 @@ fn what_may_be_missing_is_said() {
     assert_eq!(gaps(|one| one.since = None), [Gap::Start].into());
     assert_eq!(gaps(|one| one.lost = 1), [Gap::Lost].into());
     assert_eq!(gaps(|one| one.full = true), [Gap::Full].into());
+    assert_eq!(gaps(|one| one.left = true), [Gap::Left].into());
     for call in ["setup", "enter", "register"].map(|call| format!("io_uring_{call}")) {
         for call in [call.clone(), format!("compat:{call}")] {
             let mut learner = learner();

@@ -63,6 +63,7 @@ fn time_in_which_something_may_have_been_missed_does_not_count() {
             Gap::Lost,
             vec![Part::Calls, Part::Capabilities, Part::Programs, Part::Files, Part::Network],
         ),
+        (Gap::Left, Part::ALL.to_vec()),
         (Gap::Calls, vec![Part::Calls]),
         (Gap::Capabilities, vec![Part::Capabilities]),
         (Gap::Files, vec![Part::Programs, Part::Files]),
