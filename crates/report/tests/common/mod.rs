@@ -1,4 +1,4 @@
-//! Sample reports for tests and for `examples/sample.rs`: a small one with every status, cause and
+//! Sample reports for tests and for `examples/sample_report.rs`: a small one with every status, cause and
 //! hostile name, and a large one that looks like a busy host.
 
 #![allow(dead_code, reason = "each test uses a part")]

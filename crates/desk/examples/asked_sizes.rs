@@ -1,6 +1,6 @@
 //! Verifies as many made-up containers as wanted and prints how long the desk takes for each question of the checklist.
 //!
-//! `checklist_sizes DIR CONTAINERS`; a directory that has verifications is only asked. Times are told, never judged: that
+//! `asked_sizes DIR CONTAINERS`; a directory that has verifications is only asked. Times are told, never judged: that
 //! is `cargo xtask bench`'s.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 

@@ -1,5 +1,5 @@
 //! Writes sample reports in every format and language to a directory, to look at:
-//! `cargo run -p haechi-report --example sample -- DIR [CONTAINERS] [REPORT.json LANG]`. With a
+//! `cargo run -p haechi-report --example sample_report -- DIR [CONTAINERS] [REPORT.json LANG]`. With a
 //! JSON report, that one is written in every format, too. It verifies nothing.
 
 #[path = "../tests/common/mod.rs"]
