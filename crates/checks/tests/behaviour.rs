@@ -160,6 +160,24 @@ fn what_was_learned_names_what_mends_it() {
 }
 
 #[test]
+fn a_package_that_was_used_lately_is_needless_and_is_not_called_never_used() {
+    let all = ["calls", "capabilities", "files", "network", "programs"];
+    let mut packages = packages(true);
+    packages["packages"][3]["new"] = json!(true);
+    let report = report(&snapshot(Some(learned(&all, "settled")), Some(packages)));
+    let found = finding(&report, SIX[0]);
+    assert_eq!(found.status, Status::Fail, "{found:#?}");
+    for line in [
+        "packages: 1 executed, 0 loaded, 2 never used (1 of them of the base), 0 not known",
+        "used only since its profile was settled: vim",
+        "never used, of layer 1 (RUN apt-get install --yes gcc vim libxml2): libxml2",
+    ] {
+        assert!(seen(found).lines().any(|one| one == line), "{line}: {found:#?}");
+    }
+    assert_eq!(found.fix.as_deref(), Some("leave out of the image: libxml2 vim"));
+}
+
+#[test]
 fn a_profile_makes_nothing_better_and_an_unsettled_one_nothing_worse() {
     let before = report(&snapshot(None, None));
     let unsettled = report(&snapshot(Some(learned(&[], "not known yet")), Some(packages(false))));
