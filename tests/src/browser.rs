@@ -16,6 +16,8 @@ use crate::{PATIENCE, target};
 
 /// The package that looks at pages, with its version.
 const AXE: &str = "axe-core@4.10.3";
+/// Chromium's own log, in its folder.
+const CONSOLE: &str = "console.log";
 /// Rules that no page may break: WCAG 2.1 A and AA.
 const LOOK: &str = "const done = arguments[arguments.length - 1];
     axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})
@@ -29,7 +31,7 @@ pub struct Browser {
     /// The session.
     pub client: Client,
     driver: Child,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Drop for Browser {
@@ -73,6 +75,8 @@ impl Browser {
             "--disable-sync".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
             "--lang=en".to_owned(),
+            "--enable-logging".to_owned(),
+            format!("--log-file={}", profile.path().join(CONSOLE).display()),
             format!("--window-size={width},{height}"),
             format!("--user-data-dir={}", profile.path().display()),
         ];
@@ -88,7 +92,16 @@ impl Browser {
             .await
             .expect("chromedriver opens a browser");
         client.set_window_size(width, height).await.expect("a window of this size");
-        Self { client, driver, _profile: profile }
+        Self { client, driver, profile }
+    }
+
+    /// What pages' scripts complained about, and what a page's policy kept it from: lines of the console.
+    pub fn complaints(&self) -> Vec<String> {
+        let said = std::fs::read(self.profile.path().join(CONSOLE)).expect("Chromium keeps a log");
+        let said = String::from_utf8_lossy(&said);
+        let told = said.lines().filter(|line| line.contains(":CONSOLE:"));
+        // What Chromium would do otherwise in a form is its own opinion.
+        told.filter(|line| !line.contains("] \"[DOM] ")).map(str::to_owned).collect()
     }
 
     /// Waits for an element.

@@ -14,9 +14,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fantoccini::Locator;
-use haechi_tests::{Browser, Dashboard, Gone, Image, Layer, PASSWORD, PATIENCE, docker, until};
+use haechi_tests::{
+    Browser, Dashboard, Gone, Haechi, Image, Layer, PASSWORD, PATIENCE, docker, until,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::{Value, json};
 
 const TAG: &str = "haechi-test-dashboard/app:1";
 const WEB: &str = "haechi-test-dashboard-web";
@@ -39,6 +42,39 @@ const PAGES: [(&str, &str); 14] = [
     ("password", "/password"),
     ("report", "/report"),
 ];
+
+/// What a link leads to, asked for as the page would: status, whether it is a download, and what is in it.
+const FETCH: &str = "const done = arguments[arguments.length - 1];
+    const link = document.querySelector(arguments[0]);
+    fetch(link.href).then(async reply => done([reply.status, link.hasAttribute('download'),
+        reply.headers.get('content-disposition'), await reply.text()]), why => done([String(why)]));";
+
+/// A profile of the container that runs, settled, with something in it that no page may take for its own.
+fn profile(id: &str, image: &str) -> Value {
+    let entry = |(kind, value): (&str, &str)| {
+        json!({
+            "kind": kind, "value": value, "first_at": "2026-01-01T00:00:01Z", "container": id,
+            "origin": "image", "program": "/bin/sleep",
+        })
+    };
+    let entries = [
+        ("call", "nanosleep"),
+        ("call", "sendfile"),
+        ("executed", "/bin/sleep"),
+        ("read", "/etc/<img src=x onerror=alert(1)>"),
+    ];
+    json!({
+        "schema": "haechi/profile/v1",
+        "workload": {"image": image, "command": ["/bin/sleep", "100000"]},
+        "image_name": TAG,
+        "runs": [{
+            "container": id, "name": WEB, "since": "2026-01-01T00:00:00Z",
+            "until": "2026-04-10T00:00:00Z", "phases": ["start", "run"], "gaps": [],
+            "tasks_max": 1, "memory_max": 1_000_000,
+        }],
+        "entries": entries.map(entry),
+    })
+}
 
 /// An image with busybox, and a script named as an ssh server.
 fn image() {
@@ -151,9 +187,35 @@ async fn people_see_what_is_at_risk_and_do_something_about_it() {
     go(&browser, &dashboard, "/audit").await;
     browser.reads("looked at it").await;
 
+    // A workload: from the list to its page, and a file that is what the command prints. What is in force is said.
+    let image_id = docker(&["inspect", "--format", "{{.Image}}", WEB]);
+    let haechi =
+        |words: &[&str]| Haechi::new(&[&["profile"], words].concat()).data(&dashboard.data());
+    let file = dashboard.data().join("profile.json");
+    fs::write(&file, profile(&id, &image_id).to_string()).unwrap();
+    haechi(&["import", &file.display().to_string()]).policy(POLICY).run().must_end_with(0);
+    let listed = haechi(&["list", "--format", "json"]).policy(POLICY).run().must_end_with(0).json();
+    assert_eq!(listed[0]["enforcement"]["mode"], "off", "{listed}");
+    let number = listed[0]["number"].as_i64().unwrap();
+    let dry = ["enforce", WEB, "--mode", "dry-run"];
+    haechi(&dry).policy(POLICY).run().must_end_with(0);
+    go(&browser, &dashboard, "/profiles").await;
+    browser.click(&format!("a[href='/profiles/{number}']")).await;
+    for words in ["Dry run", "set by", "/bin/sleep 100000"] {
+        browser.reads(words).await;
+    }
+    let link = format!("a[href='/profiles/{number}/files/seccomp']");
+    browser.wait(&link).await;
+    let got = browser.client.execute_async(FETCH, vec![json!(link)]).await.unwrap();
+    let printed = haechi(&["seccomp", &format!("#{number}")]).policy(POLICY).run();
+    assert_eq!((&got[0], &got[1]), (&json!(200), &json!(true)), "{got}");
+    assert!(got[2].as_str().is_some_and(|how| how.starts_with("attachment")), "{got}");
+    assert_eq!(got[3].as_str().unwrap(), printed.must_end_with(0).stdout);
+
     // Every page, for everybody, in both languages, light and dark.
     let mut lacks = Vec::new();
-    let more = [("container", format!("/containers/{id}"))];
+    let more =
+        [("container", format!("/containers/{id}")), ("profile", format!("/profiles/{number}"))];
     let pages: Vec<(&str, String)> =
         PAGES.iter().map(|(name, path)| (*name, (*path).to_owned())).chain(more).collect();
     for lang in ["en", "ko"] {
@@ -179,6 +241,8 @@ async fn people_see_what_is_at_risk_and_do_something_about_it() {
                 lacks.extend(found.iter().map(|one| format!("{name} {lang} {theme}: {one}")));
             }
         }
+        go(&browser, &dashboard, &format!("/profiles/{number}")).await;
+        browser.reads(if lang == "ko" { "시험 적용" } else { "Dry run" }).await;
         // The report on paper, which is light whatever the screen is.
         let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
         let yesterday = today.yesterday().unwrap();
@@ -188,6 +252,7 @@ async fn people_see_what_is_at_risk_and_do_something_about_it() {
         let sheets = browser.print(&format!("report-{lang}")).await;
         assert!(sheets > 1, "{sheets} sheets");
     }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
     assert!(lacks.is_empty(), "{} things are in the way:\n{}", lacks.len(), lacks.join("\n"));
 
     // Out again: the page behind is gone.

@@ -48,6 +48,10 @@ pub struct Profile {
     /// What that one was known to do and no build changes by itself: it counts as known, seen of this one or not.
     #[serde(default)]
     pub carried: Vec<Entry>,
+    /// Full ids of those of its containers that `haechi profile try` made: what they did is what the workload does, but they are
+    /// nobody's containers, and had fewer rights. Never in a file: their runs are left out there.
+    #[serde(skip)]
+    pub trials: BTreeSet<String>,
 }
 
 /// The build of a workload before another.
@@ -78,6 +82,11 @@ impl Profile {
     /// What the workload is taken to do: all of it, or what was seen until the baseline; and what was taken over.
     pub fn known(&self) -> impl Iterator<Item = &Entry> {
         self.learned().chain(&self.carried)
+    }
+
+    /// Its stretches of time, without those of containers that only tried it out.
+    pub fn own_runs(&self) -> impl Iterator<Item = &Run> + Clone {
+        self.runs.iter().filter(|run| !self.trials.contains(&run.container))
     }
 
     /// What was seen of it, or of it until the baseline.

@@ -213,6 +213,19 @@ pub(crate) async fn running(
     Ok(all.into_iter().map(|row| row.id).collect())
 }
 
+/// The same, if nobody has the first of them yet.
+pub(crate) async fn running_of(
+    desk: &Desk,
+    inventory: &InventoryRow,
+    image: &str,
+) -> Result<BTreeSet<String>, Refusal> {
+    let (image_id, limit) = (Some(image.to_owned()), images::CONTAINERS);
+    let filter = ContainerFilter { image_id, limit, ..ContainerFilter::default() };
+    let first = desk.setup.store.kept_containers(inventory.id, &filter).await;
+    let first: Vec<_> = first.map_err(unavailable)?.into_iter().map(row).collect();
+    running(desk, inventory, image, &first).await
+}
+
 /// A container as a list shows it; its alerts are counted later.
 pub(crate) fn row(kept: ContainerKept) -> ContainerRow {
     ContainerRow {

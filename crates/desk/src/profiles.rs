@@ -3,6 +3,7 @@
 //! What a container is given is that of the last verification. Files are made by Haechi's own command, started as a process of
 //! its own; one that is refused there is refused here, with the same reasons. Commands are shown without their secrets.
 
+mod enforced;
 mod file;
 mod page;
 
@@ -88,7 +89,7 @@ async fn given(
 
 /// Ids of its containers, that which was watched last first.
 fn newest(profile: &Profile) -> Vec<&str> {
-    let mut runs: Vec<_> = profile.runs.iter().collect();
+    let mut runs: Vec<_> = profile.own_runs().collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.until));
     let mut seen = BTreeSet::new();
     let ids = runs.into_iter().map(|run| run.container.as_str());

@@ -20,7 +20,7 @@ use crate::texts;
 pub fn since_baseline(profile: &Profile) -> BTreeMap<Gap, BTreeSet<String>> {
     let mut found: BTreeMap<Gap, BTreeSet<String>> = BTreeMap::new();
     let Some(baseline) = profile.baseline_at else { return found };
-    for run in profile.runs.iter().filter(|run| run.until > baseline) {
+    for run in profile.own_runs().filter(|run| run.until > baseline) {
         for gap in run.gaps.iter().filter(|gap| hides_news(**gap)) {
             found.entry(*gap).or_default().insert(name(run));
         }
@@ -57,14 +57,14 @@ pub fn open(
     let mut why: BTreeSet<Text> =
         coverage.unsettled(&PARTS).into_keys().map(|why| why.text()).collect();
     let is_since = |run: &&Run| profile.baseline_at.is_none_or(|baseline| run.until > baseline);
-    for run in profile.runs.iter().filter(is_since) {
+    for run in profile.own_runs().filter(is_since) {
         let hides = |gap: &&Gap| PARTS.iter().any(|part: &Part| part.is_hidden_by(**gap));
         why.extend(
             run.gaps.iter().filter(hides).map(|gap| with_gap("unused-gap", *gap, &name(run))),
         );
     }
     let mut last: BTreeMap<&str, &Run> = BTreeMap::new();
-    for run in &profile.runs {
+    for run in profile.own_runs() {
         let known = last.entry(&run.container).or_insert(run);
         if run.since >= known.since {
             *known = run;
@@ -93,7 +93,7 @@ pub fn is_foreign(entry: &Entry) -> bool {
 /// How a workload is called in a sentence: by its containers, not by its command, which may hold what is secret.
 #[must_use]
 pub fn label(profile: &Profile) -> String {
-    let names: BTreeSet<String> = profile.runs.iter().map(name).collect();
+    let names: BTreeSet<String> = profile.own_runs().map(name).collect();
     joined(&names)
 }
 

@@ -209,11 +209,12 @@ pub struct Coverage {
 impl Coverage {
     /// How well the workload of a profile is known.
     pub fn of(profile: &Profile, rule: &Rule) -> Self {
-        let all = Watched::of(&profile.runs);
+        let own = || profile.own_runs();
+        let all = Watched::of(own());
         let news = news(profile, &all);
         let last = news.iter().map(|new| new.at).max();
         let mut gaps = BTreeMap::new();
-        for run in &profile.runs {
+        for run in own() {
             for gap in &run.gaps {
                 *gaps.entry(*gap).or_default() += seconds(watched::length(run));
             }
@@ -223,18 +224,17 @@ impl Coverage {
             let before = u64::try_from(all.until(new.at).max(1) - 1).unwrap_or_default();
             *curve.entry(before / HOUR).or_default() += 1;
         }
-        let containers: BTreeSet<&str> =
-            profile.runs.iter().map(|run| run.container.as_str()).collect();
+        let containers: BTreeSet<&str> = own().map(|run| run.container.as_str()).collect();
         let learned = last.map_or(0, |at| all.until(at));
         Self {
-            runs: profile.runs.len() as u64,
+            runs: own().count() as u64,
             containers: containers.len() as u64,
-            observed: profile.runs.iter().map(|run| seconds(watched::length(run))).sum(),
+            observed: own().map(|run| seconds(watched::length(run))).sum(),
             watched: seconds(all.total()),
             learned_in: seconds(learned),
             quiet: seconds(all.total() - learned),
             curve,
-            phases: profile.runs.iter().flat_map(|run| run.phases.iter().copied()).collect(),
+            phases: own().flat_map(|run| run.phases.iter().copied()).collect(),
             gaps,
             parts: Part::ALL
                 .into_iter()
@@ -264,14 +264,14 @@ impl PartCoverage {
     fn of(part: Part, profile: &Profile, rule: &Rule, news: &[New]) -> Self {
         let news = || news.iter().filter(|new| new.part == part);
         let last = news().map(|new| new.at).max();
-        let whole = || profile.runs.iter().filter(|run| part.is_whole_in(run));
+        let whole = || profile.own_runs().filter(|run| part.is_whole_in(run));
         let learned_in = news().map(|new| new.took).max().unwrap_or_default();
         let quiet = Watched::of(whole()).since(last);
         let mut unsettled = Vec::new();
-        if profile.runs.is_empty() {
+        if profile.own_runs().next().is_none() {
             unsettled.push(Unsettled::NotWatched);
         } else if whole().next().is_none() {
-            let hiding = profile.runs.iter().flat_map(|run| run.gaps.iter().copied());
+            let hiding = profile.own_runs().flat_map(|run| run.gaps.iter().copied());
             let hiding: BTreeSet<Gap> = hiding.filter(|gap| part.is_hidden_by(*gap)).collect();
             unsettled.extend(hiding.into_iter().map(|gap| Unsettled::Gap { gap }));
         } else if profile.predecessor.is_none() || !part.outlives_builds() {
@@ -280,7 +280,7 @@ impl PartCoverage {
                 .filter(|(run, phase)| *phase != Phase::Start || !run.gaps.contains(&Gap::Start))
                 .map(|(_, phase)| phase)
                 .collect();
-            let once = |phase| profile.runs.iter().any(|run| run.phases.contains(&phase));
+            let once = |phase| profile.own_runs().any(|run| run.phases.contains(&phase));
             let needed = [
                 (Phase::Start, true),
                 (Phase::Run, true),

@@ -8,6 +8,7 @@ pub mod blind;
 pub mod calls;
 pub mod capabilities;
 pub mod coverage;
+pub mod enforced;
 pub mod fragment;
 pub mod image;
 pub mod least;

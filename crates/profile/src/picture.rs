@@ -22,7 +22,7 @@ pub fn line(
     packages: Option<PackageCounts>,
 ) -> ProfileLine {
     let least = Least::of(profile, coverage, today);
-    let names: BTreeSet<&str> = profile.runs.iter().map(|run| run.name.as_str()).collect();
+    let names: BTreeSet<&str> = profile.own_runs().map(|run| run.name.as_str()).collect();
     let open = coverage.unsettled(&Part::ALL).into_iter().map(|(why, parts)| OpenLine {
         parts: parts.into_iter().map(|part| part.name().to_owned()).collect(),
         why: why.text(),
@@ -35,8 +35,8 @@ pub fn line(
         command: profile.workload.command.clone(),
         settled: coverage.is_settled(),
         open: open.collect(),
-        since: profile.runs.iter().map(|run| run.since).min(),
-        until: profile.runs.iter().map(|run| run.until).max(),
+        since: profile.own_runs().map(|run| run.since).min(),
+        until: profile.own_runs().map(|run| run.until).max(),
         watched: coverage.watched,
         learned_in: coverage.learned_in,
         quiet: coverage.quiet,
@@ -72,6 +72,23 @@ mod tests {
     use super::*;
     use crate::coverage::Rule;
     use crate::testing::{at, entry, profile};
+
+    #[test]
+    fn what_only_tried_it_out_is_no_container_of_it_and_settles_nothing() {
+        use crate::testing::run;
+        let rule = Rule { quiet_min: 3600, has_health_check: false };
+        let mut known = profile(&[(Kind::Call, "bpf")]);
+        known.runs[0].gaps.insert(haechi_core::profile::Gap::Start);
+        known.runs.push(run("a-try-haechi", 900_000, 900_060));
+        known.trials.insert("a-try-haechi".into());
+        let coverage = Coverage::of(&known, &rule);
+        let found = line(3, &known, &coverage, &Today::default(), None);
+        assert_eq!((found.containers.as_slice(), found.settled), (&["a".to_owned()][..], false));
+        assert_eq!((coverage.containers, coverage.runs), (1, 1));
+        // The same, watched as itself, settles it.
+        known.trials.clear();
+        assert!(Coverage::of(&known, &rule).is_settled());
+    }
 
     #[test]
     fn a_line_says_what_is_known_and_why_not_more() {

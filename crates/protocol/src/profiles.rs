@@ -2,6 +2,7 @@
 
 use haechi_core::Text;
 use haechi_core::alert::Priority;
+use haechi_core::allowance::Mode;
 use haechi_core::profile::Kind;
 use haechi_core::report::profiles::{PackageState, ProfileLine};
 use jiff::Timestamp;
@@ -33,6 +34,49 @@ pub struct ProfilePage {
     pub containers: Vec<ProfiledRow>,
     /// The newest alerts about something new in one of its containers.
     pub alerts: Vec<AlertRow>,
+    /// What of it is in force, and what was found.
+    pub enforced: EnforcedRow,
+}
+
+/// What of a profile is in force, who does it, and what was found that the profile does not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EnforcedRow {
+    /// What is done; absent if nothing is in force.
+    pub mode: Option<Mode>,
+    /// Whether writing is limited as well.
+    pub files: bool,
+    /// Since when.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub since: Option<Timestamp>,
+    /// Who set it; empty if nothing is in force.
+    pub actor: String,
+    /// Who does it now, and with which limits; empty if nothing is in force.
+    pub said: Vec<Text>,
+    /// What was found, the newest first; at most 100.
+    pub found: Vec<RefusedRow>,
+    /// What was found besides.
+    pub found_more: u64,
+}
+
+/// Something that a profile did not have when it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedRow {
+    /// When it was first.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub first_at: Timestamp,
+    /// When it was last.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub last_at: Timestamp,
+    /// How often.
+    pub times: u64,
+    /// What was in force.
+    pub mode: Mode,
+    /// Path of the program or file.
+    pub value: String,
+    /// Why it is not what the profile has, in words.
+    pub why: Text,
+    /// What was done about it, or would be, in words.
+    pub done: Text,
 }
 
 /// What is used of one kind.

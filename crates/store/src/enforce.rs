@@ -4,7 +4,7 @@
 
 use haechi_core::allowance::Mode;
 use haechi_core::profile::Workload;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -15,6 +15,8 @@ use crate::profiles::ProfileId;
 
 /// Rows of one profile: whoever makes names by chance fills no disk. What is beyond is not kept, and not new.
 const ROWS_MAX: i64 = 10_000;
+/// A monitor says every five seconds what it does; one that has said nothing for so long does nothing.
+const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is in force for a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,14 @@ pub struct Guarded {
     pub since: Timestamp,
     /// Until when it is certain.
     pub at: Timestamp,
+}
+
+impl Guarded {
+    /// Whether it was said so lately that it is done now.
+    #[must_use]
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at).abs() <= FRESH
+    }
 }
 
 impl Store {

@@ -131,6 +131,18 @@ impl Store {
                 .map_err(failed)?;
             writing.commit().await.map_err(failed)?;
         }
+        // What is told of containers that are gone is not needed any more.
+        for step in [
+            "DELETE FROM trial WHERE container NOT IN (SELECT container FROM profile_run)
+             AND container NOT IN (SELECT made FROM made WHERE made IS NOT NULL)
+             AND ?1 IS NOT NULL AND container NOT IN (SELECT value FROM json_each(?1))",
+            "DELETE FROM profile_forgotten
+             WHERE ?1 IS NOT NULL AND container NOT IN (SELECT value FROM json_each(?1))",
+        ] {
+            let mut writing = self.begin(doing).await?;
+            sqlx::query(step).bind(present).execute(&mut *writing.all).await.map_err(failed)?;
+            writing.commit().await.map_err(failed)?;
+        }
         Ok(ids.len() as u64)
     }
 

@@ -58,7 +58,11 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn note_made(&self, token: &str, id: &str) -> Result<(), StoreError> {
-        self.change_made("UPDATE made SET made = ? WHERE token = ?", &[id, token]).await
+        self.change_made("UPDATE made SET made = ? WHERE token = ?", &[id, token]).await?;
+        // Its record goes with it, and what was learned of it stays.
+        let trial =
+            "INSERT OR IGNORE INTO trial SELECT made FROM made WHERE token = ? AND is_trial";
+        self.change_made(trial, &[token]).await
     }
 
     /// Keeps that the engine is about to be asked to stop the old one.

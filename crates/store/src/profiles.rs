@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use haechi_core::profile::{Entry, Gap, Kind, PROFILE_SCHEMA, Predecessor, Profile, Run, Workload};
+use haechi_core::profile::{
+    Entry, Gap, Kind, PROFILE_SCHEMA, Phase, Predecessor, Profile, Run, Workload,
+};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row};
@@ -77,6 +79,21 @@ impl Store {
             let predecessor =
                 kin::inherit(&mut writing.all, id, &one.run.name).await.map_err(failed)?;
             let mut run = one.run.clone();
+            let forgotten = "SELECT EXISTS (SELECT 1 FROM profile_forgotten
+                 WHERE container = ? AND since = ? AND until < ?)";
+            let is_forgotten: bool = sqlx::query_scalar(forgotten)
+                .bind(&run.container)
+                .bind(nanoseconds(run.since))
+                .bind(nanoseconds(run.until))
+                .fetch_one(&mut *writing.all)
+                .await
+                .map_err(failed)?;
+            if is_forgotten {
+                // It goes on, and what it used before is gone and is not told again: this stretch can say of nothing that it was
+                // not used. One that goes no further comes from a file, with all that there was.
+                run.gaps.extend([Gap::Start, Gap::Lost]);
+                run.phases.remove(&Phase::Start);
+            }
             let count = "SELECT count(*) FROM profile_entry WHERE profile = ?";
             let is_full = !one.entries.is_empty()
                 && sqlx::query_scalar::<_, i64>(count)
@@ -160,6 +177,31 @@ impl Store {
         writing.commit().await.map_err(failed)
     }
 
+    /// Forgets a profile with its baseline and what of it is in force; whether it did: not while it is refused what the profile
+    /// does not have. Containers that are watched now are learned again from their next start on.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub async fn forget_profile(&self, id: ProfileId) -> Result<bool, StoreError> {
+        let doing = "forgetting a profile";
+        let failed = self.failed(doing);
+        let mut writing = self.begin(doing).await?;
+        let steps = [
+            "INSERT OR REPLACE INTO profile_forgotten (container, since, until)
+             SELECT container, since, until FROM profile_run WHERE profile = ?1 AND NOT EXISTS
+                 (SELECT 1 FROM profile_enforce WHERE profile = ?1 AND mode = 'deny')",
+            "DELETE FROM profile WHERE id = ?1 AND NOT EXISTS
+                 (SELECT 1 FROM profile_enforce WHERE profile = ?1 AND mode = 'deny')",
+        ];
+        let mut done = 0;
+        for step in steps {
+            let ran = sqlx::query(step).bind(id.0).execute(&mut *writing.all).await;
+            done = ran.map_err(failed)?.rows_affected();
+        }
+        writing.commit().await.map_err(failed)?;
+        Ok(done > 0)
+    }
+
     /// All profiles with their runs, without their entries.
     ///
     /// # Errors
@@ -222,6 +264,14 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(failed)?;
+        let trials: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT container FROM profile_run
+             WHERE profile = ? AND container IN (SELECT container FROM trial)",
+        )
+        .bind(id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
         let damaged = |error: serde_json::Error| self.damaged(format!("a profile: {error}"));
         let runs = bodies.iter().map(|body| serde_json::from_str::<Run>(body).map_err(damaged));
         Ok(Some(Profile {
@@ -238,6 +288,7 @@ impl Store {
                 .map(|text| serde_json::from_str(&text).map_err(damaged))
                 .transpose()?,
             carried: Vec::new(),
+            trials: trials.into_iter().collect(),
         }))
     }
 }

@@ -3,8 +3,9 @@
 
 mod common;
 
-use haechi_core::profile::{Entry, Gap, Kind, Run, Workload};
-use haechi_store::{Forget, Learned, ProfileId};
+use haechi_core::allowance::Mode;
+use haechi_core::profile::{Entry, Gap, Kind, Phase, Run, Workload};
+use haechi_store::{Forget, Learned, MadeHere, ProfileId};
 use jiff::Timestamp;
 
 fn at(second: i64) -> Timestamp {
@@ -114,4 +115,90 @@ async fn a_profile_is_forgotten_when_nothing_of_it_is_there_and_was_for_long() {
     // It is learned anew if it comes again.
     let kept = store.learn(&[of("old", "e", 600)]).await.unwrap();
     assert_eq!(kept[0].new.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_learned_anew_and_nothing_is_claimed_of_what_was_told_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let mut first = learned(&[entry("/bin/sh", "image", 1)]);
+    first.run.phases = [Phase::Start, Phase::Run].into();
+    let id = store.learn(&[first.clone()]).await.unwrap()[0].profile;
+    store.set_baseline(id, at(20)).await.unwrap();
+    // Not while containers are held to it.
+    store.enforce(id, Some(Mode::Deny), false, "uid 0", at(21)).await.unwrap();
+    assert!(!store.forget_profile(id).await.unwrap());
+    assert_eq!(store.profile(id).await.unwrap().entries.len(), 1);
+    store.enforce(id, Some(Mode::DryRun), false, "uid 0", at(22)).await.unwrap();
+    assert!(store.forget_profile(id).await.unwrap());
+    assert!(
+        store.workloads().await.unwrap().is_empty() && store.enforced().await.unwrap().is_empty()
+    );
+    assert!(!store.forget_profile(id).await.unwrap(), "it is gone");
+
+    // From a file it comes back as it was.
+    let id = store.learn(&[first.clone()]).await.unwrap()[0].profile;
+    assert_eq!(store.profile(id).await.unwrap().runs, [first.run.clone()]);
+    assert!(store.forget_profile(id).await.unwrap());
+
+    // The monitor goes on with the stretch that it has, and does not tell again what was used before.
+    let mut later = Learned { entries: Vec::new(), ..first.clone() };
+    later.run.until = at(11);
+    let id = store.learn(&[later]).await.unwrap()[0].profile;
+    let profile = store.profile(id).await.unwrap();
+    assert_eq!(profile.baseline_at, None);
+    assert_eq!(profile.runs[0].gaps, [Gap::Start, Gap::Lost].into());
+    assert_eq!(profile.runs[0].phases, [Phase::Run].into());
+    // From its next start on it is learned as any other.
+    first.run.since = at(30);
+    first.run.until = at(40);
+    store.learn(&[first.clone()]).await.unwrap();
+    assert_eq!(store.profile(id).await.unwrap().runs[1], first.run);
+    // That is remembered as long as the container is there.
+    let gone = |present: &[&str]| Forget {
+        older_than: at(0),
+        rows: 0,
+        present: Some(present.iter().map(|id| (*id).to_owned()).collect()),
+    };
+    store.prune_monitor(&gone(&["a"])).await.unwrap();
+    first.run.since = at(0);
+    first.run.until = at(12);
+    store.learn(&[first.clone()]).await.unwrap();
+    assert!(!store.profile(id).await.unwrap().runs[0].gaps.is_empty());
+    store.prune_monitor(&gone(&[])).await.unwrap();
+    store.learn(&[first]).await.unwrap();
+    assert!(store.profile(id).await.unwrap().runs[0].gaps.is_empty());
+}
+
+#[tokio::test]
+async fn a_container_that_only_tried_it_out_stays_known_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::store(dir.path()).await;
+    let made = |token: &str, is_trial| MadeHere {
+        token: token.into(),
+        is_trial,
+        old: "a".into(),
+        name: format!("web-{token}"),
+        past: "{}".into(),
+        made: None,
+        stopping: false,
+    };
+    for (token, id, is_trial) in [("try", "b", true), ("next", "c", false)] {
+        store.begin_made(&made(token, is_trial), at(1)).await.unwrap();
+        store.note_made(token, id).await.unwrap();
+        store.forget_made(token).await.unwrap();
+    }
+    let of = |container: &str| {
+        let mut one = learned(&[]);
+        one.run.container = container.into();
+        one
+    };
+    // It is told after it is gone.
+    store.learn(&[of("a"), of("b"), of("c")]).await.unwrap();
+    let profile = store.profile(ProfileId(1)).await.unwrap();
+    assert_eq!(profile.trials, ["b".to_owned()].into());
+    let own: Vec<&str> = profile.own_runs().map(|run| run.container.as_str()).collect();
+    assert_eq!((own, profile.runs.len()), (vec!["a", "c"], 3));
+    let json = serde_json::to_string(&profile).unwrap();
+    assert!(!json.contains("trials"), "{json}");
 }

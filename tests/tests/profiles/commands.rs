@@ -296,6 +296,38 @@ fn what_is_new_is_shown_and_no_part_of_what_is_made() {
 }
 
 #[test]
+fn a_profile_is_forgotten_if_asked_twice_and_not_while_it_is_enforced() {
+    let place = Place::new();
+    let file = place.path("profile.json").display().to_string();
+    place.kept(&["import", &file]).must_end_with(0);
+    let asked = place.kept(&["forget", "web"]).must_end_with(2);
+    assert!(
+        asked.stderr.contains("--yes") && asked.stderr.contains("11 entries"),
+        "{}",
+        asked.stderr
+    );
+    // Needs root.
+    place.kept(&["enforce", "web", "--mode", "deny", "--at-once"]).must_end_with(0);
+    let of = |words: &[&str]| place.kept(words).must_end_with(0).json();
+    let shown = of(&["show", "web", "--format", "json"])["enforcement"].clone();
+    assert_eq!((&shown["mode"], &shown["monitor"]), (&json!("deny"), &Value::Null), "{shown}");
+    assert_eq!(of(&["list", "--format", "json"])[0]["enforcement"], shown);
+    for (lang, words) in [("en", "is enforced"), ("ko", "거부 모드로 적용 중")] {
+        let refused = place.kept(&["forget", "web", "--yes", "--lang", lang]).must_end_with(2);
+        assert!(refused.stderr.contains(words) && refused.stderr.contains("--mode off"));
+    }
+    place.kept(&["enforce", "web", "--mode", "off"]).must_end_with(0);
+    place.kept(&["forget", "web", "--yes"]).must_end_with(0);
+    place.kept(&["show", "web"]).must_end_with(2);
+    let audit = Haechi::new(&["audit", "list"]).data(&place.path(".")).run().must_end_with(0);
+    assert_eq!(audit.stdout.matches("ForgetProfile").count(), 2, "{}", audit.stdout);
+    // A file brings it back as it was.
+    place.kept(&["import", &file]).must_end_with(0);
+    let list = of(&["list", "--format", "json"]);
+    assert_eq!((&list[0]["settled"], &list[0]["news"]), (&json!(true), &Value::Null), "{list}");
+}
+
+#[test]
 fn files_that_are_no_profiles_are_refused() {
     let place = Place::new();
     let mut future = profile();

@@ -17,7 +17,7 @@ use haechi_protocol::{
 };
 use haechi_store::{AlertFilter, ProfileId};
 
-use super::{Known, newest};
+use super::{Known, enforced, newest};
 use crate::accounts::Caller;
 use crate::{Desk, containers, unavailable};
 
@@ -54,7 +54,19 @@ pub(crate) async fn show(
         None => None,
     };
     let alerts = alerts(desk, &known.profile).await?;
-    let page = move || page(number, &known, report.as_ref(), alerts);
+    let enforced = enforced::of(desk, number, &known.profile).await?;
+    // What runs now is only known if the newest verification could list it.
+    let running = match &inventory {
+        Some(inventory) if containers::is_fresh(desk, Some(inventory)).await? => {
+            let image = &known.profile.workload.image;
+            Some(containers::running_of(desk, inventory, image).await?)
+        }
+        _ => None,
+    };
+    let page = move || {
+        let page = page(number, &known, report.as_ref(), running.as_ref());
+        ProfilePage { alerts, enforced, ..page }
+    };
     // A profile may have 200,000 entries, and an image thousands of packages.
     tokio::task::spawn_blocking(page).await.map_err(unavailable)
 }
@@ -63,12 +75,12 @@ fn page(
     number: ProfileId,
     known: &Known,
     report: Option<&ImageReport>,
-    alerts: Vec<AlertRow>,
+    running: Option<&BTreeSet<String>>,
 ) -> ProfilePage {
     let Known { profile, coverage, today } = known;
     let uses = report.map(|report| {
         let settled =
-            report.is_whole(Part::Packages) && blind::open(profile, coverage, None).is_empty();
+            report.is_whole(Part::Packages) && blind::open(profile, coverage, running).is_empty();
         packages::of(&report.scan.packages, &profile.entries, settled)
     });
     let mut line = known.line(number);
@@ -106,8 +118,8 @@ fn page(
         news: news.collect(),
         news_more: new.len().saturating_sub(NEWS) as u64,
         containers: containers_of(profile),
-        alerts,
         profile: line,
+        ..ProfilePage::default()
     }
 }
 

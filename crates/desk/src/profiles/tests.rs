@@ -1,9 +1,10 @@
 //! Tests of what is told about profiles: from the store, and by a made-up program that makes files.
 
+use haechi_core::allowance::Mode;
 use haechi_core::profile::{Entry, Kind, Phase, Run, Workload};
 use haechi_core::risk::Given;
 use haechi_protocol::{FileKind, MakeFile, Role, ShowProfile};
-use haechi_store::Learned;
+use haechi_store::{Guarded, Learned, Refused};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
@@ -84,6 +85,49 @@ async fn profiles_are_told_without_secrets_and_with_what_is_given_today() {
     assert!(of_container(&desk, &id(3)).await.unwrap().is_empty());
     let kept = Today::of_kept("web-1", Given { seccomp: Some("off".into()), ..Given::default() });
     assert!(kept.calls().is_some(), "what was kept of it is what it is given");
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_told_with_who_does_it_and_what_was_found() {
+    let root = tempfile::tempdir().unwrap();
+    let desk = desk(root.path(), |_| {}).await;
+    let (asker, store, now) = (caller(Role::Viewer), &desk.setup.store, Timestamp::now());
+    store.learn(&[learned(1, "server", &[(Kind::Executed, "/bin/server")])]).await.unwrap();
+    let shown = async || show(&desk, &asker, &ShowProfile { number: 1 }).await.unwrap().enforced;
+    assert_eq!(shown().await, haechi_protocol::EnforcedRow::default());
+    let number = ProfileId(1);
+    store.enforce(number, Some(Mode::DryRun), false, "uid 0", now).await.unwrap();
+    let found = |value: &str| Refused {
+        mode: Mode::DryRun,
+        because: "not-allowed".into(),
+        value: value.into(),
+        origin: "image".into(),
+        container: id(1),
+        first_at: now,
+        last_at: now,
+        times: 2,
+    };
+    for value in ["/bin/other", "/bin/server"] {
+        store.add_refused(number, &found(value)).await.unwrap();
+    }
+    let row = shown().await;
+    assert_eq!((row.mode, row.files, row.since), (Some(Mode::DryRun), false, Some(now)));
+    assert!(row.said[0].en.contains("Nobody does it") && row.said[0].ko != row.said[0].en);
+    let done = |value: &str| row.found.iter().find(|one| one.value == value).unwrap().done.clone();
+    assert_eq!(&*done("/bin/other").en, "would be refused");
+    assert_eq!(&*done("/bin/server").en, "the profile has it now");
+    let guarded = Guarded {
+        profile: number,
+        mode: Mode::DryRun,
+        with_files: false,
+        tier: "lsm".into(),
+        containers: 3,
+        problem: String::new(),
+        since: now,
+        at: now,
+    };
+    store.set_guarded(&[guarded]).await.unwrap();
+    assert!(shown().await.said[0].en.contains("3 containers, by BPF LSM"));
 }
 
 #[tokio::test]

@@ -49,6 +49,14 @@ pub enum Profile {
         /// Name or id of a container, or an image
         target: String,
     },
+    /// Forget it, with what was taken for known and what of it is in force; it is learned anew
+    Forget {
+        /// Name or id of a container, or an image
+        target: String,
+        /// Really do it
+        #[arg(long, env = "HAECHI_YES")]
+        yes: bool,
+    },
     /// Let it start and write no more than it is known to, or show what of that is in force
     Enforce(ProfileEnforce),
     /// What was learned, for another host

@@ -28,6 +28,9 @@ pub struct ProfileEnforce {
     /// `deny` without a dry run, or with what it found
     #[arg(long, env = "HAECHI_AT_ONCE", requires = "mode")]
     pub at_once: bool,
+    /// Everything that was found, not only the beginning
+    #[arg(long, env = "HAECHI_ALL", requires = "target")]
+    pub all: bool,
     /// Format
     #[arg(long, env = "HAECHI_LIST_FORMAT", value_enum, default_value = "table")]
     pub format: ListFormat,

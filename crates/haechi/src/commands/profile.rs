@@ -8,6 +8,7 @@ mod apply;
 mod beyond;
 mod enforce;
 pub(super) mod find;
+mod forget;
 mod news;
 mod packages;
 pub mod pending;
@@ -16,6 +17,7 @@ mod subject;
 mod tried;
 mod vex;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -24,6 +26,7 @@ use haechi_core::facts::Snapshot;
 use haechi_core::profile::{Entry, PROFILE_SCHEMA, Phase, Profile};
 use haechi_profile::coverage::{Coverage, Part};
 use haechi_profile::fragment::{self, Format, Names};
+use haechi_profile::image;
 use haechi_profile::least::Least;
 use haechi_profile::texts;
 use haechi_profile::today::Today;
@@ -53,7 +56,7 @@ pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u
             let amid = amid::alerts(&known, setting).await?;
             let mut lines = amid::lines(&known, setting).await?;
             lines.extend(enforce::line(known.id, setting).await?);
-            let packages = super::profiled::counts(&known.profile, &known.coverage, setting).await;
+            let packages = super::profiled::counts(&known, setting).await;
             let enforcement = enforce::data(known.id, setting).await?.pop();
             let number = known.id.map_or(0, |id| id.0);
             let (profile, coverage, today) = (&known.profile, &known.coverage, &known.today);
@@ -73,24 +76,29 @@ pub async fn run(command: &args::Profile, setting: &Setting) -> anyhow::Result<u
         args::Profile::Apply(args) => apply::run(args, setting).await,
         args::Profile::Rollback { target } => apply::rollback(target, setting).await,
         args::Profile::Export { target, output } => {
-            let (_, profile) = find::stored(target, setting).await?;
+            let (_, mut profile) = find::stored(target, setting).await?;
+            let trials = std::mem::take(&mut profile.trials);
+            profile.runs.retain(|run| !trials.contains(&run.container));
             write(output.as_deref(), setting, |out| json(&profile, out))
         }
         args::Profile::Import { file } => import(file, setting).await,
         args::Profile::News { target, format } => news::list(target, *format, setting).await,
         args::Profile::Learn { target } => news::learn(target, setting).await,
+        args::Profile::Forget { target, yes } => forget::run(target, *yes, setting).await,
         args::Profile::Enforce(args) => enforce::run(args, setting).await,
     }
 }
 
 /// A workload with everything that is known about it.
-struct Known {
-    profile: Profile,
-    coverage: Coverage,
+pub(super) struct Known {
+    pub profile: Profile,
+    pub coverage: Coverage,
     today: Today,
     least: Least,
     names: Names,
     id: Option<ProfileId>,
+    /// Ids of the containers of its image that run now; none if that is not known, or they are another host's.
+    pub running: Option<BTreeSet<String>>,
 }
 
 impl Known {
@@ -103,8 +111,13 @@ impl Known {
                 (Some(id), profile)
             }
         };
-        let today = find::today(&profile, source.snapshot.as_deref(), setting).await?;
-        Self::with(id, profile, today, setting)
+        let snapshot = find::snapshot(source.snapshot.as_deref(), setting).await?;
+        let today = find::today(&profile, &snapshot, setting);
+        // A snapshot of a file says nothing about now.
+        let is_now = id.is_some() && source.snapshot.is_none();
+        let image = &profile.workload.image;
+        let running = if is_now { image::running(&snapshot, image) } else { None };
+        Ok(Self { running, ..Self::with(id, profile, today, setting)? })
     }
 
     /// What follows from a profile for a container that is given this today.
@@ -118,7 +131,7 @@ impl Known {
         let coverage = Coverage::of(&profile, &rule);
         let least = Least::of(&profile, &coverage, &today);
         let names = Names::of(&profile, &find::container_name(&profile, &today));
-        Ok(Self { profile, coverage, today, least, names, id })
+        Ok(Self { profile, coverage, today, least, names, id, running: None })
     }
 
     /// Refuses what needs these parts, unless they are known well enough or it is asked for all the same; the lines that say

@@ -2,7 +2,7 @@
 //!
 //! What cannot be read is left out: a package of which nothing is known is called that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use haechi_core::inventory::{Part, Scan};
 use haechi_core::profile::Profile;
@@ -17,7 +17,7 @@ use haechi_profile::today::Today;
 use haechi_profile::{packages, picture};
 use haechi_store::{Store, StoreError};
 
-use super::profile::find;
+use super::profile::{Known, find};
 use crate::setting::Setting;
 
 /// A workload with how well it is known.
@@ -82,7 +82,9 @@ pub async fn complete(
         };
         let read = read.or(earlier.as_ref());
         for one in &all {
-            let counts = read.map(|read| counted(read, &one.profile, &one.coverage));
+            let running = image::running(snapshot, &id);
+            let counts =
+                read.map(|read| counted(read, &one.profile, &one.coverage, running.as_ref()));
             let mut line =
                 picture::line(one.number, &one.profile, &one.coverage, &one.today, counts);
             line.command = redact::arguments(&line.command);
@@ -103,20 +105,22 @@ pub async fn complete(
 }
 
 /// How many packages of a workload's image are of each state, if the last verification on this host took it apart.
-pub async fn counts(
-    profile: &Profile,
-    coverage: &Coverage,
-    setting: &Setting,
-) -> Option<PackageCounts> {
+pub async fn counts(known: &Known, setting: &Setting) -> Option<PackageCounts> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let store = super::store(setting).await.ok()?;
-    let read = store.image_report(&host, &profile.workload.image).await.ok()??;
-    Some(counted(&read, profile, coverage))
+    let read = store.image_report(&host, &known.profile.workload.image).await.ok()??;
+    Some(counted(&read, &known.profile, &known.coverage, known.running.as_ref()))
 }
 
-fn counted(read: &ImageReport, profile: &Profile, coverage: &Coverage) -> PackageCounts {
+/// `running` are the ids of the containers of its image that run now: one that is gone takes nothing back.
+fn counted(
+    read: &ImageReport,
+    profile: &Profile,
+    coverage: &Coverage,
+    running: Option<&BTreeSet<String>>,
+) -> PackageCounts {
     let is_settled =
-        read.is_whole(Part::Packages) && blind::open(profile, coverage, None).is_empty();
+        read.is_whole(Part::Packages) && blind::open(profile, coverage, running).is_empty();
     packages::counts(&packages::of(&read.scan.packages, &profile.entries, is_settled))
 }
 

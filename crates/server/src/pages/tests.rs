@@ -13,7 +13,7 @@ const WEB: &str = include_str!("../../../../texts/web.yaml");
 const REPORT: &str = include_str!("../../../../texts/report.yaml");
 
 /// Families whose members are made of closed lists: `t.of("status", …)`.
-const FAMILIES: [&str; 32] = [
+const FAMILIES: [&str; 33] = [
     "alerts",
     "area",
     "audit.action",
@@ -22,6 +22,7 @@ const FAMILIES: [&str; 32] = [
     "cause",
     "deed",
     "done",
+    "enforced.mode",
     "event",
     "fix",
     "found",
@@ -135,6 +136,7 @@ fn every_member_of_a_family_has_its_word() {
     of("phase", &["start", "run", "health-check", "exec", "stop"]);
     of("used", &haechi_core::profile::Kind::ALL.map(haechi_core::profile::Kind::name));
     of("make", &["seccomp", "apparmor", "docker", "compose", "kubernetes", "vex"]);
+    of("enforced.mode", &["dry-run", "deny"]);
     of("package-state", &haechi_core::report::profiles::PackageState::ALL.map(|s| s.name()));
     of("found", &["item", "image", "container", "alert", "vulnerability"]);
     of("sure", &["pause", "resume", "stop", "pause.means", "resume.means", "stop.means"]);

@@ -43,6 +43,13 @@ async fn a_profile_says_what_is_known_in_words() {
     ] {
         assert!(html.contains(words), "{words} in {html}");
     }
+    for words in ["Dry run:", "set by uid 0", "/tmp/.x", "would be refused", "3 times", "\">42<"] {
+        assert!(html.contains(words), "{words} in {html}");
+    }
+    let (_, html) = get(&busy, "/profiles/7", "ko").await;
+    assert!(html.contains("시험 적용: ") && html.contains("3회") && html.contains("강제 적용"));
+    let (_, html) = get(&desk(Mood::Empty, Role::Viewer), "/profiles/7", "en").await;
+    assert!(html.contains("Off: ") && !html.contains("Dry run"), "{html}");
     let (_, html) = get(&busy, "/profiles", "en").await;
     assert!(html.contains("not known used · not known held today"), "what is not known is no zero");
     let (_, html) = get(&busy, &format!("/images/{}", encoded(IMAGE)), "en").await;

@@ -2,6 +2,7 @@
 
 use haechi_core::Text;
 use haechi_core::alert::Priority;
+use haechi_core::allowance::Mode;
 use haechi_core::profile::Kind;
 use haechi_core::report::profiles::{PackageState, ProfileLine};
 
@@ -109,7 +110,29 @@ impl Sample {
                 until: ago(1),
             }],
             alerts: self.alerts(2).rows,
+            enforced: self.enforced(),
             profile,
+        }
+    }
+
+    fn enforced(&self) -> EnforcedRow {
+        let text = |text: &str| Text::new(&self.name(text), &self.name(text));
+        EnforcedRow {
+            mode: Some(Mode::DryRun),
+            files: true,
+            since: Some(ago(9)),
+            actor: self.name("uid 0"),
+            said: vec![text("A monitor does it for 2 containers.")],
+            found: vec![RefusedRow {
+                first_at: ago(4),
+                last_at: ago(2),
+                times: 3,
+                mode: Mode::DryRun,
+                value: self.name("/tmp/.x"),
+                why: text("not in the profile"),
+                done: text("would be refused"),
+            }],
+            found_more: 41,
         }
     }
 

@@ -3,15 +3,17 @@
 //! Sets it on record, and says what is in force, whether anybody does it and with what limits, and what was found. A
 //! monitor does it: nothing is refused here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use haechi_core::Lang;
 use haechi_core::allowance::Mode;
 use haechi_profile::allowed::Allowed;
 use haechi_profile::coverage::Part;
+use haechi_profile::enforced::{self, Doing, Found};
 use haechi_profile::texts;
 use haechi_store::{Enforcement, Guarded, ProfileId, Refused, Store};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Known, find, json, note, store_failure};
@@ -22,8 +24,8 @@ use crate::failure::Failure;
 use crate::setting::Setting;
 use crate::{exit, output};
 
-/// A monitor says every five seconds what it does; one that has said nothing for so long does nothing.
-const FRESH: SignedDuration = SignedDuration::from_secs(30);
+/// Findings of a kind that are shown before the rest is counted.
+const SHOWN: usize = 20;
 /// How long it is waited for a monitor to take up a change, and how often it is looked.
 const TAKES_UP: u32 = 20;
 const LOOK: Duration = Duration::from_millis(200);
@@ -62,11 +64,38 @@ pub(super) async fn run(args: &ProfileEnforce, setting: &Setting) -> anyhow::Res
     let state = State::of(target, setting).await?;
     output::stdout(|out| match args.format {
         ListFormat::Json => json(&state.data(), out),
-        ListFormat::Table => {
-            state.lines(setting.lang).iter().try_for_each(|line| Ok(writeln!(out, "{line}")?))
-        }
+        ListFormat::Table => state
+            .lines(args.all, setting.lang)
+            .iter()
+            .try_for_each(|line| Ok(writeln!(out, "{line}")?)),
     })?;
     Ok(exit::CLEAN)
+}
+
+/// What is in force for each profile, who does it, and how much was found, as data.
+pub(super) async fn data(
+    ids: impl IntoIterator<Item = ProfileId>,
+    setting: &Setting,
+) -> anyhow::Result<Vec<serde_json::Value>> {
+    let store = crate::commands::store(setting).await?;
+    let enforced = store.enforced().await.map_err(store_failure)?;
+    let mut rows = Vec::new();
+    for id in ids {
+        let one = enforced.iter().map(|one| &one.enforcement).find(|one| one.profile == id);
+        let guarded = store.guarded(id).await.map_err(store_failure)?.filter(is_fresh);
+        let found = store.refused(id).await.map_err(store_failure)?;
+        let count = |mode| found.iter().filter(|one| one.mode == mode).count();
+        rows.push(json!({
+            "mode": one.map_or("off", |one| one.mode.name()),
+            "files": one.is_some_and(|one| one.with_files),
+            "since": one.map(|one| one.since),
+            "actor": one.map(|one| &one.actor),
+            "monitor": guarded.as_ref().filter(|_| one.is_some()).map(done_by),
+            "would_be_refused": count(Mode::DryRun),
+            "refused": count(Mode::Deny),
+        }));
+    }
+    Ok(rows)
 }
 
 /// A line for everything that is in force.
@@ -127,7 +156,7 @@ async fn set(
         known.demand(parts, setting)?;
         super::notes(setting, &super::amid::lines(&known, setting).await?);
         if mode == Some(Mode::Deny) && !args.at_once {
-            state.may_deny(target, args.files, setting.lang)?;
+            state.may_deny(target, args.files, args.all, setting.lang)?;
         }
         if known.profile.baseline_at.is_none() {
             store.set_baseline(state.id, Timestamp::now()).await.map_err(store_failure)?;
@@ -175,16 +204,27 @@ impl State {
         })
     }
 
-    /// Whether the profile has by now what was found.
-    fn has(&self, one: &Refused) -> bool {
-        match one.because.as_str() {
-            "written" => self.allowed.has_file(&one.value),
-            _ => self.allowed.has_program(&one.value, &one.origin),
+    /// What was found, with whether the profile has it by now.
+    fn found<'a>(&self, one: &'a Refused) -> Found<'a> {
+        Found {
+            mode: one.mode,
+            because: &one.because,
+            value: &one.value,
+            origin: &one.origin,
+            first_at: one.first_at,
+            times: one.times,
+            is_known: enforced::has(&self.allowed, &one.because, &one.value, &one.origin),
         }
     }
 
     /// Refuses what was not tried, or what was tried and would go wrong.
-    fn may_deny(&self, target: &str, with_files: bool, lang: Lang) -> anyhow::Result<()> {
+    fn may_deny(
+        &self,
+        target: &str,
+        with_files: bool,
+        is_all: bool,
+        lang: Lang,
+    ) -> anyhow::Result<()> {
         let is_tried = self.enforcement.as_ref().is_some_and(|one| {
             let watched = |guarded: &Guarded| {
                 guarded.containers > 0 && guarded.at > one.since && !guarded.tier.is_empty()
@@ -197,36 +237,19 @@ impl State {
             let said = texts::say(lang, "enforce-needs-dry-run", &[("target", target)]);
             return Err(Failure::Said(said).into());
         }
-        let open = self.found.iter().filter(|one| one.mode == Mode::DryRun && !self.has(one));
-        let found: Vec<String> =
-            open.map(|one| format!("  {}", self.found_line(one, lang))).collect();
-        if found.is_empty() {
+        let found = self.found.iter().map(|one| self.found(one));
+        let open: Vec<Found<'_>> =
+            found.filter(|one| one.mode == Mode::DryRun && !one.is_known).collect();
+        if open.is_empty() {
             return Ok(());
         }
         let mut lines = vec![texts::say(lang, "enforce-still-refused", &[])];
-        lines.extend(found);
+        lines.extend(shown(&open, is_all, lang).into_iter().map(|line| format!("  {line}")));
         lines.push(texts::say(lang, "enforce-ask", &[("target", target)]));
         Err(Failure::Said(lines.join("\n")).into())
     }
 
-    fn found_line(&self, one: &Refused, lang: Lang) -> String {
-        let say = |key: String| texts::say(lang, &key, &[]);
-        let lay = match one.origin.as_str() {
-            "" => String::new(),
-            origin => say(format!("enforce-lay-{origin}")),
-        };
-        let why = say(format!("enforce-why-{}", one.because)) + &lay;
-        let done = match (one.mode, self.has(one)) {
-            (Mode::DryRun, true) => say("enforce-done-known".into()),
-            (mode, _) => say(format!("enforce-done-{}", mode.name())),
-        };
-        let (at, times) = (time(one.first_at), one.times.to_string());
-        let values =
-            [("at", &*at), ("path", &one.value), ("why", &why), ("times", &times), ("done", &done)];
-        texts::say(lang, "enforce-found", &values)
-    }
-
-    fn lines(&self, lang: Lang) -> Vec<String> {
+    fn lines(&self, is_all: bool, lang: Lang) -> Vec<String> {
         let mut lines = match &self.enforcement {
             None => {
                 let id = self.id.0.to_string();
@@ -236,13 +259,13 @@ impl State {
                 let mut lines = vec![said(one, &self.image, lang)];
                 lines.extend(doing(one, self.guarded.as_ref(), lang));
                 let left_out = self.allowed.left_out.iter();
-                lines.extend(
-                    left_out.map(|path| texts::say(lang, "enforce-left-out", &[("path", path)])),
-                );
+                let say = |path: &String| texts::say(lang, "enforce-left-out", &[("path", path)]);
+                lines.extend(first(left_out.map(say).collect(), is_all, lang));
                 lines
             }
         };
-        lines.extend(self.found.iter().map(|one| self.found_line(one, lang)));
+        let found: Vec<Found<'_>> = self.found.iter().map(|one| self.found(one)).collect();
+        lines.extend(shown(&found, is_all, lang));
         if self.found.is_empty() && self.enforcement.is_some() && self.guarded.is_some() {
             lines.push(texts::say(lang, "enforce-found-none", &[]));
         }
@@ -257,20 +280,15 @@ impl State {
                 json!({
                     "mode": one.mode, "because": one.because, "value": one.value,
                     "origin": one.origin, "container": one.container, "first_at": one.first_at,
-                    "last_at": one.last_at, "times": one.times, "known": self.has(one),
+                    "last_at": one.last_at, "times": one.times,
+                    "known": self.found(one).is_known,
                 })
             })
             .collect();
-        let guarded = self.guarded.as_ref().map(|one| {
-            json!({
-                "mode": one.mode, "files": one.with_files, "tier": one.tier,
-                "containers": one.containers, "problem": one.problem, "since": one.since,
-                "at": one.at,
-            })
-        });
         json!({
             "profile": self.id.0, "image": self.image,
-            "in_force": self.enforcement.as_ref().map(in_force), "monitor": guarded,
+            "in_force": self.enforcement.as_ref().map(in_force),
+            "monitor": self.guarded.as_ref().map(done_by),
             "programs": self.allowed.allowance.programs.keys().collect::<Vec<_>>(),
             "left_out": self.allowed.left_out, "found": found,
         })
@@ -289,7 +307,34 @@ fn time(at: Timestamp) -> String {
 }
 
 fn is_fresh(guarded: &Guarded) -> bool {
-    Timestamp::now().duration_since(guarded.at).abs() <= FRESH
+    guarded.is_current(Timestamp::now())
+}
+
+fn done_by(one: &Guarded) -> serde_json::Value {
+    json!({
+        "mode": one.mode, "files": one.with_files, "tier": one.tier, "containers": one.containers,
+        "problem": one.problem, "since": one.since, "at": one.at,
+    })
+}
+
+/// What was found, of each kind the first, and how many more there are.
+fn shown(found: &[Found<'_>], is_all: bool, lang: Lang) -> Vec<String> {
+    let mut kinds: BTreeMap<(Mode, &str), Vec<String>> = BTreeMap::new();
+    for one in found {
+        let of_kind = kinds.entry((one.mode, one.because)).or_default();
+        of_kind.push(enforced::line(one, lang));
+    }
+    kinds.into_values().flat_map(|lines| first(lines, is_all, lang)).collect()
+}
+
+/// The first lines, and how many more there are.
+fn first(mut lines: Vec<String>, is_all: bool, lang: Lang) -> Vec<String> {
+    let more = if is_all { 0 } else { lines.len().saturating_sub(SHOWN) };
+    if more > 0 {
+        lines.truncate(SHOWN);
+        lines.push(texts::say(lang, "enforce-more", &[("count", &more.to_string())]));
+    }
+    lines
 }
 
 /// What is in force.
@@ -311,112 +356,38 @@ fn said(one: &Enforcement, image: &str, lang: Lang) -> String {
 
 /// Who does it, and how well.
 fn doing(of: &Enforcement, guarded: Option<&Guarded>, lang: Lang) -> Vec<String> {
-    let Some(guarded) = guarded else {
-        let key = if of.mode == Mode::Deny { "enforce-nobody" } else { "enforce-nobody-tells" };
-        return vec![texts::say(lang, key, &[])];
-    };
-    let (count, tier) = (
-        guarded.containers.to_string(),
-        match guarded.tier.as_str() {
-            "lsm" => "BPF LSM",
-            tier => tier,
-        },
-    );
-    let key = match (tier, guarded.mode < of.mode) {
-        ("", _) => "enforce-unable",
-        (_, true) => "enforce-only-told",
-        (_, false) => "enforce-guarded",
-    };
-    let mut lines = vec![texts::say(lang, key, &[("count", &count), ("tier", tier)])];
-    if !tier.is_empty() {
-        lines.push(texts::say(lang, &format!("enforce-limits-{}", guarded.tier), &[]));
-    }
-    if !guarded.problem.is_empty() {
-        lines.push(texts::say(lang, "enforce-problem", &[("problem", &guarded.problem)]));
-    }
-    lines
+    let by = guarded.map(|one| Doing {
+        mode: one.mode,
+        tier: &one.tier,
+        containers: one.containers,
+        problem: &one.problem,
+    });
+    enforced::doing(of.mode, by, lang)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn enforcement(mode: Mode) -> Enforcement {
-        Enforcement {
-            profile: ProfileId(1),
-            mode,
-            with_files: true,
-            since: Timestamp::UNIX_EPOCH,
-            actor: "uid 0".into(),
-        }
-    }
-
-    fn guarded(mode: Mode, tier: &str, problem: &str) -> Guarded {
-        Guarded {
-            profile: ProfileId(1),
-            mode,
-            with_files: false,
-            tier: tier.into(),
-            containers: 2,
-            problem: problem.into(),
-            since: Timestamp::now(),
-            at: Timestamp::now(),
-        }
-    }
-
     #[test]
-    fn nothing_is_claimed_that_nobody_does() {
-        let deny = enforcement(Mode::Deny);
-        for lang in [Lang::En, Lang::Ko] {
-            let say = |guarded: Option<Guarded>| doing(&deny, guarded.as_ref(), lang).join("\n");
-            let done = texts::say(lang, "enforce-guarded", &[("count", "2"), ("tier", "fanotify")]);
-            assert!(say(Some(guarded(Mode::Deny, "fanotify", ""))).contains(&done));
-            for other in [
-                None,
-                Some(guarded(Mode::DryRun, "fanotify", "")),
-                Some(guarded(Mode::Deny, "", "this kernel cannot")),
-            ] {
-                let said = say(other);
-                assert!(!said.contains(&done) && !said.contains("enforce-"), "{said}");
-            }
-            let limited = say(Some(guarded(Mode::Deny, "fanotify", "a\nb")));
-            assert!(!limited.contains("a\nb") && !limited.contains("enforce-"), "{limited}");
-        }
-        let old = Timestamp::now().checked_sub(SignedDuration::from_secs(31)).unwrap();
-        assert!(!is_fresh(&Guarded { at: old, ..guarded(Mode::Deny, "lsm", "") }));
-    }
-
-    #[test]
-    fn all_that_can_be_found_is_said_in_both_languages() {
-        let state = State {
-            id: ProfileId(1),
-            image: "a".into(),
-            allowed: Allowed::default(),
-            enforcement: None,
-            guarded: None,
-            found: Vec::new(),
+    fn of_each_kind_the_first_are_shown_and_the_rest_is_counted() {
+        let one = |because, value| Found {
+            mode: Mode::DryRun,
+            because,
+            value,
+            origin: "image",
+            first_at: Timestamp::UNIX_EPOCH,
+            times: 1,
+            is_known: false,
         };
-        for because in ["not-allowed", "replaced", "written"] {
-            for origin in ["", "image", "changed", "mounted", "memory"] {
-                for mode in [Mode::DryRun, Mode::Deny] {
-                    let one = Refused {
-                        mode,
-                        because: because.into(),
-                        value: "/x\n\u{1b}[2J".into(),
-                        origin: origin.into(),
-                        container: "a".into(),
-                        first_at: Timestamp::UNIX_EPOCH,
-                        last_at: Timestamp::UNIX_EPOCH,
-                        times: 3,
-                    };
-                    let [en, ko] = [Lang::En, Lang::Ko].map(|lang| state.found_line(&one, lang));
-                    assert!(
-                        en != ko && !en.contains("enforce-") && !ko.contains("enforce-"),
-                        "{en} {ko}"
-                    );
-                    assert!(!en.contains(['\n', '\u{1b}']), "{en}");
-                }
-            }
+        let many = vec![one("not-allowed", "/bin/a"); SHOWN + 7];
+        let found = [many.as_slice(), &[one("written", "/etc/x")]].concat();
+        for lang in [Lang::En, Lang::Ko] {
+            let lines = shown(&found, false, lang);
+            assert_eq!(lines.len(), SHOWN + 2, "{lines:?}");
+            assert!(lines[SHOWN].contains('7') && lines[SHOWN].contains("--all"), "{lines:?}");
+            assert!(lines[SHOWN + 1].contains("/etc/x"), "{lines:?}");
+            assert_eq!(shown(&found, true, lang).len(), found.len());
         }
     }
 }

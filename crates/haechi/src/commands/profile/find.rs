@@ -84,13 +84,14 @@ fn matching(target: &str, all: &[(ProfileId, Profile)]) -> Vec<ProfileId> {
 
 /// Names of its containers.
 pub(super) fn container_names(profile: &Profile) -> BTreeSet<String> {
-    let names = profile.runs.iter().filter(|run| !run.name.is_empty());
+    let names = profile.own_runs().filter(|run| !run.name.is_empty());
     names.map(|run| run.name.clone()).collect()
 }
 
 /// A name for what follows from a profile: of its container that there is, else of the one watched last, else of its image.
 pub(super) fn container_name(profile: &Profile, today: &Today) -> String {
-    let last = profile.runs.iter().rev().map(|run| run.name.as_str());
+    let own: Vec<_> = profile.own_runs().map(|run| run.name.as_str()).collect();
+    let last = own.into_iter().rev();
     let image = profile.image_name.rsplit('/').next().unwrap_or_default();
     let image = image.split([':', '@']).next().unwrap_or_default();
     std::iter::once(today.name.as_str())
@@ -108,26 +109,26 @@ pub(super) fn rule(today: &Today, setting: &Setting) -> anyhow::Result<Rule> {
     Ok(Rule { quiet_min: hours.saturating_mul(3600), has_health_check: today.has_health_check })
 }
 
-/// What its container is given. Nothing is known without an engine.
-pub(super) async fn today(
-    profile: &Profile,
-    file: Option<&Path>,
-    setting: &Setting,
-) -> anyhow::Result<Today> {
-    let snapshot = match file {
-        Some(file) => verify::read(file)?,
-        None => engine(setting).await?,
-    };
-    let found = given(profile, &snapshot);
+/// What there is: as a file has it, else now. Nothing is known without an engine.
+pub(super) async fn snapshot(file: Option<&Path>, setting: &Setting) -> anyhow::Result<Snapshot> {
+    match file {
+        Some(file) => verify::read(file),
+        None => engine(setting).await,
+    }
+}
+
+/// What its container is given.
+pub(super) fn today(profile: &Profile, snapshot: &Snapshot, setting: &Setting) -> Today {
+    let found = given(profile, snapshot);
     if found.is_none() {
         note(setting, "today-unknown", &[]);
     }
-    Ok(found.unwrap_or_default())
+    found.unwrap_or_default()
 }
 
 /// What the newest of its containers that there are is given.
 pub(in crate::commands) fn given(profile: &Profile, snapshot: &Snapshot) -> Option<Today> {
-    let mut runs: Vec<_> = profile.runs.iter().collect();
+    let mut runs: Vec<_> = profile.own_runs().collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.until));
     let found = runs.into_iter().find_map(|run| {
         let mut containers = snapshot.containers.iter().flatten();
@@ -197,6 +198,17 @@ mod tests {
         }
         let db = &all[1].1;
         assert_eq!(container_name(db, &Today::default()), "1");
+        // One that only tried it out is not whose options these are, however lately it ran.
+        let mut tried = db.clone();
+        tried.runs.push(Run {
+            container: "t".into(),
+            name: "1-try-haechi".into(),
+            ..db.runs[0].clone()
+        });
+        assert_eq!(container_name(&tried, &Today::default()), "1-try-haechi");
+        tried.trials.insert("t".into());
+        assert_eq!(container_name(&tried, &Today::default()), "1");
+        assert_eq!(container_names(&tried), ["1".to_owned()].into());
         let nameless = profile("", "", "x", "example/db:2");
         assert_eq!(container_name(&nameless, &Today::default()), "db");
     }

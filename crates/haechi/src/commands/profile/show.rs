@@ -44,10 +44,17 @@ pub(super) struct Row {
     unsettled: BTreeSet<Part>,
     /// The build before, from which something was taken over.
     predecessor: Option<Predecessor>,
+    /// What of it is in force ([`super::enforce::data`]).
+    enforcement: serde_json::Value,
 }
 
 impl Row {
-    pub(super) fn of(id: ProfileId, profile: &Profile, coverage: &Coverage) -> Self {
+    pub(super) fn of(
+        id: ProfileId,
+        profile: &Profile,
+        coverage: &Coverage,
+        enforcement: serde_json::Value,
+    ) -> Self {
         let parts = coverage.parts.iter().filter(|(_, part)| !part.unsettled.is_empty());
         Self {
             number: id.0,
@@ -61,6 +68,7 @@ impl Row {
             settled: coverage.is_settled(),
             unsettled: parts.map(|(part, _)| *part).collect(),
             predecessor: profile.predecessor.clone(),
+            enforcement,
         }
     }
 
@@ -130,6 +138,8 @@ pub(super) struct Data<'a> {
     blind: Vec<Text>,
     /// What was told while it was learned, of warning or more.
     alerts_while_learned: &'a [Alert],
+    /// What of it is in force ([`super::enforce::data`]); none of a file.
+    enforcement: Option<serde_json::Value>,
 }
 
 fn by_kind<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<Kind, BTreeSet<&'a str>> {
@@ -140,8 +150,14 @@ fn by_kind<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeMap<Kind, BTree
     found
 }
 
-pub(super) fn data<'a>(known: &'a Known, line: &'a ProfileLine, amid: &'a [Alert]) -> Data<'a> {
+pub(super) fn data<'a>(
+    known: &'a Known,
+    line: &'a ProfileLine,
+    amid: &'a [Alert],
+    enforcement: Option<serde_json::Value>,
+) -> Data<'a> {
     Data {
+        enforcement,
         curve: &line.curve,
         packages: line.packages.as_ref(),
         schema: SCHEMA,
