@@ -42,6 +42,10 @@ pub struct Profile {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub baseline_at: Option<Timestamp>,
+    /// The first such moment, if somebody learned on purpose what came later.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub ruled_at: Option<Timestamp>,
     /// The build before this one, if that was settled when this one was seen first.
     #[serde(default)]
     pub predecessor: Option<Predecessor>,

@@ -16,6 +16,7 @@ use haechi_profile::coverage::Coverage;
 use haechi_profile::image::ImageUse;
 use haechi_profile::packages::{self, PackageUse, State};
 use haechi_profile::texts::duration;
+pub use haechi_vulns::vex::IDLE;
 use haechi_vulns::vex::{Use, openvex_of_use};
 use jiff::Timestamp;
 use serde_json::Value;

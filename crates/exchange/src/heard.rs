@@ -1,4 +1,5 @@
-//! The kernel's audit records of system calls that a seccomp profile let through and had recorded (`SCMP_ACT_LOG`).
+//! The kernel's audit records of system calls that a seccomp profile let through and had recorded (`SCMP_ACT_LOG`), or for which
+//! it ended the process.
 //!
 //! They are read from the group that anybody with the right may listen to, beside an audit daemon and without one. Records say
 //! which process, not which container: that of a process that is gone cannot be told any more, and is taken for the container's,
@@ -24,8 +25,9 @@ const GROUP: u32 = 1;
 const SECCOMP: u16 = 1326;
 /// Where the text begins: after `nlmsghdr`.
 const TEXT: usize = 16;
-/// `SECCOMP_RET_LOG`.
-const LOGGED: u32 = 0x7ffc_0000;
+/// `SECCOMP_RET_LOG`; `SECCOMP_RET_KILL_THREAD` and `SECCOMP_RET_KILL_PROCESS`, which is what becomes of a call by an entry
+/// that a profile does not name.
+const TOLD: [u32; 3] = [0x7ffc_0000, 0, 0x8000_0000];
 /// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386`.
 const NATIVE: u32 = 0xc000_003e;
 const COMPAT_ARCH: u32 = 0x4000_0003;
@@ -61,7 +63,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Begins to listen for calls of a container, by its full id. The id may be empty until it is known ([`Target`]).
+    /// Begins to listen for calls of containers, by their full ids. An id may be empty until it is known ([`Target`]).
     ///
     /// # Errors
     /// This kernel tells no audit records, or this user may not hear them.
@@ -88,8 +90,8 @@ impl Listener {
     }
 }
 
-/// The container that is listened to: it is known only after listening began.
-pub type Target = Arc<std::sync::OnceLock<String>>;
+/// The containers that are listened to: they are known only after listening began.
+pub type Target = Vec<Arc<std::sync::OnceLock<String>>>;
 
 fn listen(socket: &OwnedFd, end: &AtomicBool, target: &Target) -> Heard {
     let mut heard = Heard::default();
@@ -135,11 +137,10 @@ fn listen(socket: &OwnedFd, end: &AtomicBool, target: &Target) -> Heard {
 /// Whether a process is of the container, or gone.
 fn is_of(process: u32, target: &Target) -> bool {
     let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup"));
-    match (groups, target.get()) {
-        (Ok(groups), Some(id)) => groups.contains(id.as_str()),
-        // It is made just now: whatever is recorded meanwhile is of another.
-        (Ok(_), None) => false,
-        (Err(_), _) => true,
+    match groups {
+        // One that is made just now has no id yet: whatever is recorded meanwhile is of another.
+        Ok(groups) => target.iter().filter_map(|one| one.get()).any(|id| groups.contains(id)),
+        Err(_) => true,
     }
 }
 
@@ -164,7 +165,7 @@ fn parse(message: &[u8]) -> Option<Record> {
     };
     let number = |name: &str| field(name)?.parse::<u32>().ok();
     let hex = |name: &str| u32::from_str_radix(field(name)?.trim_start_matches("0x"), 16).ok();
-    if hex("code")? != LOGGED {
+    if !TOLD.contains(&hex("code")?) {
         return None;
     }
     let call = usize::try_from(number("syscall")?).ok()?;
@@ -223,11 +224,16 @@ mod tests {
         assert_eq!((&*told.call, &*told.program), ("compat:chroot", "/a b"));
         let told = parse(&record("c000003e", 9999, "\"/x\"", "0x7ffc0000")).unwrap();
         assert_eq!(told.call, "9999");
+        // Ended because of a call by an entry that the profile does not name.
+        for code in ["0x0", "0x80000000"] {
+            let told = parse(&record("40000003", 20, "\"/x\"", code)).unwrap();
+            assert_eq!(told.call, "compat:getpid", "{code}");
+        }
     }
 
     #[test]
     fn what_is_no_such_record_is_none() {
-        assert_eq!(parse(&record("c000003e", 161, "\"/x\"", "0x80000000")), None, "a kill");
+        assert_eq!(parse(&record("c000003e", 161, "\"/x\"", "0x50001")), None, "an error");
         assert_eq!(parse(&message(1300, "pid=1 syscall=1 arch=c000003e code=0x7ffc0000")), None);
         assert_eq!(parse(&message(SECCOMP, "pid=1")), None);
         assert_eq!(parse(&[]), None);

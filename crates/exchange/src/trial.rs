@@ -139,7 +139,7 @@ async fn stopped(engine: &HttpApi, id: &str) -> Option<i64> {
     inspected.pointer("/State/ExitCode").and_then(Value::as_i64)
 }
 
-/// The same, with the calls that the kernel recorded; or why it could not be heard.
+/// The same, with the calls that the kernel recorded of it and of the one `beside` it; or why it could not be heard.
 ///
 /// # Errors
 /// The engine does not make it, or does not answer any more.
@@ -148,10 +148,12 @@ pub async fn listened(
     book: &Book,
     plan: &Plan,
     how: How<'_>,
+    beside: &Arc<OnceLock<String>>,
 ) -> Result<(Trial, Result<Heard, String>), Trouble> {
     let known = Arc::new(OnceLock::new());
+    let target = vec![Arc::clone(&known), Arc::clone(beside)];
     let listener = match engine.is_local() {
-        true => Listener::begin(Arc::clone(&known)).map_err(|error| error.to_string()),
+        true => Listener::begin(target).map_err(|error| error.to_string()),
         false => Err("the engine is on another machine".to_owned()),
     };
     let trial = run(engine, book, plan, how, &known).await;

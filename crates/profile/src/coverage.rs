@@ -348,10 +348,12 @@ fn news(profile: &Profile, all: &Watched) -> Vec<New> {
         let in_phase = of_it.filter_map(|run| in_phase(run, entry.first_at)).min();
         in_phase.unwrap_or_else(|| all.until(entry.first_at))
     };
+    // Somebody looked at what was learned on purpose: it says little about how long such a workload is to be watched.
+    let is_vouched = |entry: &Entry| profile.ruled_at.is_some_and(|ruled| entry.first_at > ruled);
     let new = |((kind, _), entry): ((Kind, &str), &Entry)| New {
         part: Part::of(kind),
         at: entry.first_at,
-        took: took(entry),
+        took: if is_vouched(entry) { 0 } else { took(entry) },
     };
     first.into_iter().map(new).collect()
 }

@@ -24,6 +24,9 @@ const PIDS_STEP: u64 = 8;
 /// And so many more than there were at least.
 const PIDS_MORE: u64 = 16;
 
+/// Remarks of a kind that are shown.
+const REMARKS: usize = 5;
+
 /// The least that a workload needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Least {
@@ -151,9 +154,13 @@ impl Least {
             _ if self.is_read_only_today => {}
             None => said.push(say("remark-files", &[])),
             Some(writable) => {
-                said.extend(writable.blocked.iter().map(|blocked| blocked.say(lang)));
+                let blocked = writable.blocked.iter().map(|blocked| blocked.say(lang));
+                said.extend(some(blocked, lang));
                 let kept = self.tmpfs().iter().filter(|tmpfs| tmpfs.may_be_kept);
-                said.extend(kept.map(|tmpfs| say("remark-kept", &[("path", &tmpfs.path)])));
+                said.extend(some(
+                    kept.map(|tmpfs| say("remark-kept", &[("path", &tmpfs.path)])),
+                    lang,
+                ));
                 if !self.tmpfs().is_empty() {
                     said.push(say("remark-tmpfs", &[]));
                 }
@@ -167,6 +174,16 @@ impl Least {
         }
         said
     }
+}
+
+/// The first of some lines, and how many more there are: whoever owns the inside of a container can make as many as he likes.
+fn some(mut lines: impl Iterator<Item = String>, lang: Lang) -> Vec<String> {
+    let mut shown: Vec<String> = lines.by_ref().take(REMARKS).collect();
+    let more = lines.count();
+    if more > 0 {
+        shown.push(texts::say(lang, "remark-more", &[("count", &more.to_string())]));
+    }
+    shown
 }
 
 /// A setting, in words.

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::blind;
+use crate::{blind, news};
 
 /// A package, and what was seen of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,7 +63,7 @@ pub fn of<'p>(
                 None if is_settled
                     && knows_files(package)
                     && !package.declared_only
-                    && !package.files.iter().any(|file| unowned.contains(name_of(file))) =>
+                    && !unowned.may_be_of(package) =>
                 {
                     State::Present
                 }
@@ -140,7 +140,8 @@ impl<'a> Used<'a> {
                 Kind::Mapped | Kind::Read => State::Loaded,
                 _ => continue,
             };
-            if state == State::Executed {
+            // The first is as good as any, and one of the image better than what somebody put there.
+            if state == State::Executed && started.is_none_or(blind::is_foreign) {
                 started = Some(entry);
             }
             let path = merged(&entry.value).to_owned();
@@ -157,9 +158,8 @@ impl<'a> Used<'a> {
         Self { by_path, sorted, started }
     }
 
-    /// Names of programs and libraries that ran and that no package has where they lay: such a file may be that of a package
-    /// which somebody moved, copied, diverted, or put below another root.
-    fn unowned(&self, packages: &[&Package]) -> HashSet<String> {
+    /// Code that ran and that no package has where it lay.
+    fn unowned(&self, packages: &[&Package]) -> Unowned {
         let mut paths: HashSet<&str> = HashSet::new();
         let mut all: Vec<String> = Vec::new();
         for package in packages {
@@ -167,12 +167,22 @@ impl<'a> Used<'a> {
             paths.insert(merged(package.path.split("!/").next().unwrap_or_default()));
             all.extend(folders(package).iter().map(|folder| format!("{}/", merged(folder))));
         }
-        let is_code = |entry: &Entry| matches!(entry.kind, Kind::Executed | Kind::Mapped);
-        let used = self.by_path.iter().filter(|(_, (_, entry))| is_code(entry));
-        used.filter(|(path, _)| !paths.contains(path.as_str()))
-            .filter(|(path, _)| !all.iter().any(|folder| path.starts_with(folder)))
-            .map(|(path, _)| name_of(path).to_owned())
-            .collect()
+        let mut unowned = Unowned::default();
+        for (path, (_, entry)) in &self.by_path {
+            let is_owned =
+                paths.contains(path.as_str()) || all.iter().any(|folder| path.starts_with(folder));
+            match entry.kind {
+                _ if is_owned => {}
+                Kind::Read if news::is_code(path) => drop(unowned.modules.insert(path.clone())),
+                Kind::Read => {}
+                _ => drop(unowned.programs.insert(name_of(path).to_owned())),
+            }
+        }
+        for path in &unowned.modules {
+            unowned.ends.insert(end_of(path, 1).to_owned());
+            unowned.ends.insert(end_of(path, 2).to_owned());
+        }
+        unowned
     }
 
     /// The file of a package whose use says most.
@@ -215,6 +225,44 @@ impl<'a> Used<'a> {
             .map(|(_, used)| *used)
             .min_by_key(|(state, _)| *state)
     }
+}
+
+/// Folders below which interpreters look for modules by name.
+const MODULES: [&str; 5] = ["site-packages", "dist-packages", "python3", "node_modules", "gems"];
+
+/// Code that ran and that no package has where it lay: it may be that of a package which somebody moved, copied, diverted, put
+/// below another root, or mounted elsewhere.
+#[derive(Debug, Default)]
+struct Unowned {
+    /// Names of programs and libraries.
+    programs: HashSet<String>,
+    /// Paths of what interpreters read.
+    modules: HashSet<String>,
+    /// The last name of those, and the last two.
+    ends: HashSet<String>,
+}
+
+impl Unowned {
+    fn may_be_of(&self, package: &Package) -> bool {
+        // Many modules have the same name, but not in folders of the same name.
+        let is_module = |file: &str| {
+            let folder = file.rsplit('/').nth(1).unwrap_or_default();
+            self.ends.contains(end_of(file, 2))
+                || MODULES.contains(&folder) && self.ends.contains(end_of(file, 1))
+        };
+        let is_file = |file: &String| self.programs.contains(name_of(file)) || is_module(file);
+        let is_in = |folder: &String| {
+            let inside = format!("/{}/", end_of(folder, 2));
+            self.modules.iter().any(|path| format!("/{path}").contains(&inside))
+        };
+        package.files.iter().any(is_file) || folders(package).iter().any(is_in)
+    }
+}
+
+/// The last names of a path.
+fn end_of(path: &str, names: usize) -> &str {
+    let slash = path.rmatch_indices('/').nth(names - 1);
+    slash.map_or(path, |(at, _)| path.get(at + 1..).unwrap_or(path))
 }
 
 /// The name of a file, without what dpkg-divert(1) adds to it.
@@ -382,6 +430,32 @@ mod tests {
             assert_eq!(states("/opt/app", origin), [Unknown; 3], "{origin}");
             assert_eq!(states("/usr/bin/perl", origin), [Executed, Unknown, Unknown], "{origin}");
         }
+    }
+
+    #[test]
+    fn modules_that_were_read_elsewhere_may_be_those_of_a_package() {
+        let site = "usr/local/lib/python3.11/dist-packages";
+        let packages = [
+            package("pypi", "foo", "m", &[&format!("{site}/foo/__init__.py")]),
+            package("pypi", "bar", "m", &[&format!("{site}/bar/__init__.py")]),
+            package("pypi", "six", "m", &[&format!("{site}/six.py")]),
+            package("npm", "left", "usr/lib/node_modules/left/package.json", &[]),
+        ];
+        let states = |path: &str| {
+            let entries = [entry(Kind::Read, path)];
+            of(&packages, &entries, true).into_iter().map(|one| one.state).collect::<Vec<_>>()
+        };
+        use State::{Present, Unknown};
+        // What a container mounts itself lies elsewhere, in whole or in part.
+        let found = states("/m/lib/python3.11/dist-packages/foo/__init__.py");
+        assert_eq!(found, [Unknown, Present, Present, Present]);
+        let found = states("/m/foo/__pycache__/__init__.cpython-311.pyc");
+        assert_eq!(found, [Unknown, Present, Present, Present]);
+        assert_eq!(states("/m/six.py"), [Present, Present, Unknown, Present]);
+        assert_eq!(states("/m/node_modules/left/a.js"), [Present, Present, Present, Unknown]);
+        // The workload's own code.
+        assert_eq!(states("/srv/app/__init__.py"), [Present; 4]);
+        assert_eq!(states("/srv/left.js"), [Present; 4]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Promises that no folder is named whose files of the image are used: a tmpfs over it would hide them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use haechi_core::Lang;
 use haechi_core::profile::{Kind, Profile};
@@ -131,13 +131,15 @@ pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
         };
     }
     let hidden = |folder: &str| first_below(folder, &image);
+    let code: BTreeSet<&str> =
+        of(&[Kind::Executed, Kind::Mapped]).map(|entry| entry.value.as_str()).collect();
     for path in grouped(folders, |folder| hidden(folder).is_none()) {
         match hidden(&path) {
             Some(file) => {
                 found.blocked.insert(Blocked::Hides { path, file });
             }
             None => found.tmpfs.push(Tmpfs {
-                executes: of(&[Kind::Executed, Kind::Mapped]).any(|e| is_below(&e.value, &path)),
+                executes: first_below(&path, &code).is_some(),
                 may_be_kept: KEPT.iter().any(|top| is_below(&path, top)),
                 path,
             }),
@@ -146,29 +148,49 @@ pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
     found
 }
 
-/// Without folders that lie in others, and with the one above where many lie beside each other.
-fn grouped(mut folders: BTreeSet<String>, can_be: impl Fn(&str) -> bool) -> Vec<String> {
-    loop {
-        let mut outer: Vec<String> = Vec::new();
-        // Sorted by their parts, a folder comes directly before what lies in it.
-        let mut sorted: Vec<&String> = folders.iter().collect();
-        sorted.sort_by(|one, other| one.split('/').cmp(other.split('/')));
-        for folder in sorted {
-            if !outer.last().is_some_and(|last| is_below(folder, last)) {
-                outer.push(folder.clone());
+/// Without folders that lie in others, and with the one above where many lie beside each other: from the deepest up, so that
+/// it does not matter what they are called. What is written may be made by an attacker, so each path is looked at once.
+fn grouped(folders: BTreeSet<String>, can_be: impl Fn(&str) -> bool) -> Vec<String> {
+    let outer = outermost(folders);
+    let depth = |path: &str| path.matches('/').count();
+    // By depth: how many lie in it, and whether one of them does directly.
+    let mut levels: BTreeMap<usize, BTreeMap<String, (usize, bool)>> = BTreeMap::new();
+    for folder in &outer {
+        levels.entry(depth(folder)).or_default().insert(folder.clone(), (0, false));
+    }
+    let mut taken: BTreeSet<String> = outer.into_iter().collect();
+    while let Some((level, paths)) = levels.pop_last() {
+        for (path, (count, is_direct)) in paths {
+            // `/var` and its like are never taken as a whole.
+            if count >= BESIDE && is_direct && level >= 2 && can_be(&path) {
+                taken.insert(path.clone());
+            }
+            let is_taken = taken.contains(&path);
+            if let Some((above, _)) = path.rsplit_once('/')
+                && level > 1
+            {
+                let above = levels.entry(level - 1).or_default().entry(above.to_owned());
+                let (inside, direct) = above.or_default();
+                *inside += if is_taken { 1 } else { count };
+                *direct |= is_taken;
             }
         }
-        let above = |folder: &String| folder.rsplit_once('/').map(|(above, _)| above.to_owned());
-        let crowded = outer.iter().filter_map(above).find(|above| {
-            let beside = outer.iter().filter(|folder| is_below(folder, above)).count();
-            // `/var` and its like are never taken as a whole.
-            beside >= BESIDE && above.matches('/').count() >= 2 && can_be(above)
-        });
-        match crowded {
-            Some(above) => folders = outer.into_iter().chain([above]).collect(),
-            None => return outer,
+    }
+    outermost(taken)
+}
+
+/// Without folders that lie in others.
+fn outermost(folders: BTreeSet<String>) -> Vec<String> {
+    // Sorted by their parts, a folder comes directly before what lies in it.
+    let mut sorted: Vec<String> = folders.into_iter().collect();
+    sorted.sort_by(|one, other| one.split('/').cmp(other.split('/')));
+    let mut outer: Vec<String> = Vec::new();
+    for folder in sorted {
+        if !outer.last().is_some_and(|last| is_below(&folder, last)) {
+            outer.push(folder);
         }
     }
+    outer
 }
 
 /// Whether a path is a folder or lies in it.
@@ -237,6 +259,23 @@ mod tests {
         assert_eq!(paths(&found), ["/srv/x/a", "/srv/x/b", "/var/a", "/var/b", "/var/c"]);
         assert!(found.tmpfs[0].may_be_kept && !found.tmpfs[2].may_be_kept);
         assert_eq!(paths(&of(&[(Kind::Written, "/x/y", "mounted")], &[])), [""; 0]);
+    }
+
+    #[test]
+    fn folders_are_taken_as_one_from_the_deepest_up_however_many_there_are() {
+        let deep = ["/v/p/a/1/f", "/v/p/a/2/f", "/v/p/a/3/f", "/v/p/0/f"];
+        assert_eq!(paths(&of(&written(&deep), &[])), ["/v/p/0", "/v/p/a"]);
+        let mixed = ["/w/a/x/1/f", "/w/a/y/2/f", "/w/a/z/f"];
+        assert_eq!(paths(&of(&written(&mixed), &[])), ["/w/a"]);
+        // Whoever owns the inside of a container can write as many as the profile keeps.
+        let many: Vec<String> =
+            (0..40_000).map(|n| format!("/w/a{}/x{}/f", n / 4, n % 4)).collect();
+        let mut profile = profile(&[]);
+        profile.entries = many
+            .iter()
+            .map(|path| Entry { origin: "changed".into(), ..entry(Kind::Written, path, 0) })
+            .collect();
+        assert_eq!(find(&profile, &[]).tmpfs.len(), 10_000);
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Store {
         let failed = self.failed(doing);
         let mut writing = self.begin(doing).await?;
         sqlx::query(
-            "UPDATE profile SET baseline_at = max(?, coalesce(
+            "UPDATE profile SET ruled_at = coalesce(ruled_at, baseline_at), baseline_at = max(?, coalesce(
                  (SELECT max(first_at) FROM profile_entry WHERE profile = profile.id), 0))
              WHERE id = ?",
         )
@@ -247,7 +247,7 @@ impl Store {
     async fn profile_head(&self, id: i64) -> Result<Option<Profile>, StoreError> {
         let failed = self.failed("reading a profile");
         let head = sqlx::query(
-            "SELECT image, command, image_name, baseline_at, predecessor FROM profile WHERE id = ?",
+            "SELECT image, command, image_name, baseline_at, ruled_at, predecessor FROM profile WHERE id = ?",
         )
         .bind(id)
         .fetch_optional(&self.pool)
@@ -256,6 +256,7 @@ impl Store {
         let Some(head) = head else { return Ok(None) };
         let command: String = head.try_get("command").map_err(failed)?;
         let baseline: Option<i64> = head.try_get("baseline_at").map_err(failed)?;
+        let ruled: Option<i64> = head.try_get("ruled_at").map_err(failed)?;
         let predecessor: Option<String> = head.try_get("predecessor").map_err(failed)?;
         let bodies: Vec<String> = sqlx::query_scalar(
             "SELECT body FROM profile_run WHERE profile = ? ORDER BY since, container",
@@ -284,6 +285,7 @@ impl Store {
             runs: runs.collect::<Result<_, _>>()?,
             entries: Vec::new(),
             baseline_at: baseline.map(moment),
+            ruled_at: ruled.map(moment),
             predecessor: predecessor
                 .map(|text| serde_json::from_str(&text).map_err(damaged))
                 .transpose()?,

@@ -60,7 +60,7 @@ async fn what_was_not_kept_before_is_told_and_comes_after_the_baseline() {
     let kept = store.learn(&[learned(&[first[0].clone(), late.clone()])]).await.unwrap();
     assert_eq!((kept[0].baseline_at, &kept[0].new), (Some(at(5)), &vec![late]));
     let profile = store.profile(id).await.unwrap();
-    assert_eq!(profile.baseline_at, Some(at(5)));
+    assert_eq!((profile.baseline_at, profile.ruled_at), (Some(at(5)), None));
     assert_eq!(profile.known().count(), 2);
     assert_eq!(
         profile.later().map(|entry| entry.value.as_str()).collect::<Vec<_>>(),
@@ -71,7 +71,12 @@ async fn what_was_not_kept_before_is_told_and_comes_after_the_baseline() {
 
     // Whatever the clock says, nothing that was seen is left out.
     store.set_baseline(id, at(4)).await.unwrap();
-    assert_eq!(store.profile(id).await.unwrap().later().count(), 0);
+    let profile = store.profile(id).await.unwrap();
+    assert_eq!(profile.later().count(), 0);
+    // What came after the first baseline was learned on purpose, however often that is done.
+    assert_eq!(profile.ruled_at, Some(at(5)));
+    store.set_baseline(id, at(9)).await.unwrap();
+    assert_eq!(store.profile(id).await.unwrap().ruled_at, Some(at(5)));
 }
 
 #[tokio::test]

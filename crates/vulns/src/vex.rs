@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 pub use purl::Purl;
 pub use read::{Unread, read};
-pub use write::{Use, cyclonedx, cyclonedx_vulnerabilities, openvex, openvex_of_use};
+pub use write::{IDLE, Use, cyclonedx, cyclonedx_vulnerabilities, openvex, openvex_of_use};
 
 /// The status of a product with respect to a vulnerability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -42,7 +42,7 @@ use crate::{exit, output};
 /// A larger file is no profile.
 const SIZE_MAX: u64 = 64 << 20;
 /// Nor has one more stretches of time or entries.
-const PIECES_MAX: usize = 500_000;
+const PIECES_MAX: usize = 200_000;
 /// Nor did a container ever have more processes: no kernel has (`PID_MAX_LIMIT`).
 const TASKS_MAX: u64 = 1 << 22;
 /// Clocks of two hosts are never further apart.

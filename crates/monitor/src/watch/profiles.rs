@@ -32,6 +32,8 @@ use crate::throttle::Throttle;
 const RULE: &str = "Something new in a settled profile";
 /// How often it is looked whether a profile is settled. It is told once a minute that a container goes on: that is never missed.
 const LOOK: SignedDuration = SignedDuration::from_secs(50);
+/// It is worth a word that nothing new had come for so long.
+const QUIET: SignedDuration = SignedDuration::from_mins(10);
 /// What comes so long after a command that was run through the engine is told with it: sets are read every few seconds.
 const AFTER_EXEC: SignedDuration = SignedDuration::from_secs(10);
 
@@ -214,11 +216,14 @@ impl Keeper {
         let keys: HashSet<_> = new.iter().map(key).collect();
         let is_before = |entry: &&Entry| !keys.contains(&key(entry));
         let before = profile.entries.iter().filter(is_before);
-        let quiet_since = before.clone().map(|entry| entry.first_at).max();
         let found = match profile.baseline_at {
             Some(_) => news::found(profile.known(), profile.later()),
             None => news::found(before.chain(&profile.carried), new),
         };
+        // Another file in a known folder is nothing new.
+        let told = found.iter().map(|one| one.entry).filter(is_before);
+        let last = profile.known().filter(is_before).chain(told);
+        let quiet_since = last.map(|entry| entry.first_at).max();
         let mut alerts = Vec::new();
         for one in found.iter().filter(|one| !is_before(&one.entry)) {
             let entry = one.entry;
@@ -253,7 +258,8 @@ fn alert(
     let name = run.map(|run| run.name.clone()).unwrap_or_default();
     // What is learned of a new build is no quiet time.
     let update = profile.predecessor.as_ref().filter(|_| profile.baseline_at.is_none());
-    let mut said = new.say(quiet_since.filter(|_| update.is_none()), Lang::En);
+    let is_quiet = |at: &Timestamp| update.is_none() && entry.first_at.duration_since(*at) >= QUIET;
+    let mut said = new.say(quiet_since.filter(is_quiet), Lang::En);
     if let Some(before) = update {
         let image = if before.image_name.is_empty() { &before.image } else { &before.image_name };
         said = format!("{said}; {}", texts::say(Lang::En, "news-updated", &[("image", image)]));

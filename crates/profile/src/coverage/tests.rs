@@ -177,6 +177,26 @@ fn a_call_that_is_made_once_a_day_is_known_or_new_but_never_missed() {
 }
 
 #[test]
+fn what_somebody_learned_on_purpose_asks_for_the_least_time_only() {
+    const DAY: i64 = 86_400;
+    let rule = Rule { quiet_min: 24 * 3600, has_health_check: false };
+    let mut profile = Profile {
+        runs: vec![run("a", 0, 32 * DAY)],
+        entries: vec![entry(Kind::Call, "read", 0), entry(Kind::Call, "mount", 30 * DAY)],
+        ..Profile::default()
+    };
+    assert_ne!(why(&profile, &rule, Part::Calls), [], "it took a month to see it");
+    profile.ruled_at = Some(at(2 * DAY));
+    assert_eq!(why(&profile, &rule, Part::Calls), []);
+    profile.runs[0].until = at(30 * DAY + 3600);
+    assert_ne!(why(&profile, &rule, Part::Calls), [], "a day all the same");
+    // What was there before that moment was not.
+    profile.runs[0].until = at(32 * DAY);
+    profile.ruled_at = Some(at(31 * DAY));
+    assert_ne!(why(&profile, &rule, Part::Calls), []);
+}
+
+#[test]
 fn two_at_once_are_not_twice_as_long() {
     let mut profile = settled();
     profile.runs = (0..100).map(|at| run(&at.to_string(), 0, 1000)).collect();

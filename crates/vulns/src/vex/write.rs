@@ -51,6 +51,9 @@ pub fn openvex_of_use(
     document(open.chain(closed).collect(), author, now)
 }
 
+/// Why something that never runs is not affected, in the words of OpenVEX.
+pub const IDLE: &str = "vulnerable_code_not_in_execute_path";
+
 /// Adds to a statement what was seen.
 fn tell(fields: &mut Map<String, Value>, seen: Use, is_one_image: bool) {
     let mut add = |key: &str, value: &str| fields.insert(key.to_owned(), value.into());
@@ -60,7 +63,7 @@ fn tell(fields: &mut Map<String, Value>, seen: Use, is_one_image: bool) {
         }
         Use::Idle(how) if is_one_image => {
             add("status", "not_affected");
-            add("justification", "vulnerable_code_not_in_execute_path");
+            add("justification", IDLE);
             add("impact_statement", &how);
             fields.remove("action_statement");
         }

@@ -2,7 +2,8 @@
 //!
 //! Nothing is done without `--yes`. Each exchange is on record in the audit log before it is made.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use haechi_core::Lang;
@@ -10,6 +11,7 @@ use haechi_core::text::visible;
 use haechi_desk::AuditLog;
 use haechi_exchange::book::Book;
 use haechi_exchange::carry::{Back, Outcome, carry};
+use haechi_exchange::heard::Listener;
 use haechi_exchange::plan::Past;
 use haechi_exchange::rights::Rights;
 use haechi_exchange::swap::{self, Failed, Trouble};
@@ -55,7 +57,8 @@ pub(super) async fn run(args: &ProfileApply, setting: &Setting) -> anyhow::Resul
     let store = subject.store.clone();
     let log = Log::begin(store, "ApplyProfile", subject.name(), told, setting).await?;
     let time = Duration::from_secs(args.seconds);
-    let known = OnceLock::new();
+    let known = Arc::new(OnceLock::new());
+    let ears = subject.engine.is_local().then(|| Listener::begin(vec![Arc::clone(&known)]).ok());
     let seconds = texts::duration(setting.lang, args.seconds);
     if plan.past.running {
         note(setting, "apply-began", &[("name", &plan.past.name), ("time", &seconds)]);
@@ -63,15 +66,28 @@ pub(super) async fn run(args: &ProfileApply, setting: &Setting) -> anyhow::Resul
     let outcome =
         carry(&subject.engine, &subject.book(), &plan, subject.ran(), time, &known, interrupted())
             .await;
+    let killed = match ears.flatten() {
+        Some(listener) => listener.end().await.calls,
+        None => BTreeMap::new(),
+    };
     match outcome {
         Outcome::Kept(_, fate) => {
             log.end("done").await;
             let values = [("name", &*plan.past.name), ("old", &*plan.past.old_name())];
             let mut lines = vec![line(setting.lang, "apply-fate", &fate)];
             lines.extend(kept(setting.lang, &rights));
+            // It lives, and a process of it may have been ended all the same.
+            if !killed.is_empty() {
+                lines.push(texts::say(setting.lang, "apply-killed", &[]));
+                lines.extend(tried::calls(&killed));
+            }
             print(&lines)?;
             note(setting, "apply-done", &values);
-            Ok(if fate == Fate::Waits { exit::COULD_NOT_VERIFY } else { exit::CLEAN })
+            Ok(match fate {
+                _ if !killed.is_empty() => exit::FINDINGS,
+                Fate::Waits => exit::COULD_NOT_VERIFY,
+                _ => exit::CLEAN,
+            })
         }
         Outcome::Failed(why) => {
             log.end("failed").await;
@@ -126,8 +142,9 @@ async fn reasons(
     let (book, engine) = (subject.book(), &subject.engine);
     book.sweep(engine, subject.id()).await?;
     let how = How { name: &name, ran_before: subject.ran(), time, stops: false };
+    let nothing = Arc::new(OnceLock::new());
     let found = tokio::select! {
-        found = trial::listened(engine, &book, &plan, how) => found,
+        found = trial::listened(engine, &book, &plan, how, &nothing) => found,
         () = interrupted() => Err(ApiError::TimedOut(String::new()).into()),
     };
     match found {

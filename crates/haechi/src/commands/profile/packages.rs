@@ -31,6 +31,8 @@ struct View<'a> {
     command: &'a [String],
     /// Whether programs and files are known well enough for "present only".
     settled: bool,
+    /// Why some are not known, in sentences; empty if all are.
+    not_known: &'a [String],
     counts: BTreeMap<State, usize>,
     packages: &'a [PackageUse],
 }
@@ -54,7 +56,6 @@ pub(super) async fn run(args: &ProfilePackages, setting: &Setting) -> anyhow::Re
         open.extend(why.iter().map(|why| why.get(setting.lang).to_owned()));
     }
     let settled = open.is_empty();
-    notes(setting, &open);
     let is_whole = scan.is_whole(ScanPart::Packages);
     if !is_whole {
         notes(setting, &[texts::say(setting.lang, "packages-part", &[])]);
@@ -67,11 +68,18 @@ pub(super) async fn run(args: &ProfilePackages, setting: &Setting) -> anyhow::Re
     for one in &found {
         *counts.entry(one.state).or_default() += 1;
     }
+    let unknown = counts.get(&State::Unknown).copied().unwrap_or_default();
+    if settled && unknown > 0 {
+        let count = unknown.to_string();
+        open.push(texts::say(setting.lang, "packages-open", &[("count", &count)]));
+    }
+    notes(setting, &open);
     let view = View {
         schema: SCHEMA,
         image: &workload.image,
         command: &workload.command,
         settled,
+        not_known: &open,
         counts,
         packages: &found,
     };

@@ -2,7 +2,8 @@
 //!
 //! Promises that nothing is called clean of which no source told: each says what it saw, and what it could not see.
 
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use haechi_core::Lang;
@@ -14,8 +15,9 @@ use haechi_exchange::plan::Past;
 use haechi_exchange::rights::Rights;
 use haechi_exchange::trial::{self, Difference, How, Part, Trial};
 use haechi_exchange::watch::Fate;
-use haechi_profile::{calls, texts};
-use serde_json::json;
+use haechi_profile::calls::docker;
+use haechi_profile::texts;
+use serde_json::{Value, json};
 
 use super::apply::Log;
 use super::beyond::{self, Beyond};
@@ -101,10 +103,10 @@ async fn beside(subject: &Subject, time: Duration, setting: &Setting) -> anyhow:
     let names = ["try", "log"].map(|end| format!("{}-{end}-haechi", subject.name()));
     let [tried, logged] = &names;
     let how = |name| How { name, ran_before, time, stops: true };
-    let known = OnceLock::new();
+    let known = Arc::new(OnceLock::new());
     let (trial, control) = tokio::join!(
         trial::run(&subject.engine, &book, &plan, how(tried), &known),
-        trial::listened(&subject.engine, &book, &control, how(logged)),
+        trial::listened(&subject.engine, &book, &control, how(logged), &known),
     );
     let (trial, (control, heard)) = (trial?, control?);
     let mut lines = vec![apply::line(setting.lang, "try-with", &trial.fate)];
@@ -129,8 +131,19 @@ async fn beside(subject: &Subject, time: Duration, setting: &Setting) -> anyhow:
         note(setting, "try-says-nothing", &[]);
         return Ok(exit::COULD_NOT_VERIFY);
     }
-    let told = Told { lives: trial.fate.is_well(), calls, monitor, difference };
+    let spares_volumes = writes_elsewhere(&subject.inspected);
+    let told = Told { lives: trial.fate.is_well(), calls, monitor, difference, spares_volumes };
     Ok(told.say(setting))
+}
+
+/// Whether a container may write to a folder or volume of which a copy gets no more than to read.
+fn writes_elsewhere(inspected: &Value) -> bool {
+    let mounts = inspected.pointer("/Mounts").and_then(Value::as_array);
+    let is = |mount: &Value, key: &str, what: Value| mount.get(key) == Some(&what);
+    mounts
+        .into_iter()
+        .flatten()
+        .any(|mount| !is(mount, "RW", json!(false)) && !is(mount, "Type", json!("tmpfs")))
 }
 
 /// How the two differ in what they said and how they ended.
@@ -160,6 +173,8 @@ struct Told {
     monitor: Option<bool>,
     /// How the two differed.
     difference: Difference,
+    /// Whether there are folders that it could only read, and that are written otherwise.
+    spares_volumes: bool,
 }
 
 impl Told {
@@ -183,6 +198,7 @@ impl Told {
             (calls, "unheard-calls"),
             (self.monitor.is_none(), "unheard-rights"),
             (!self.difference.lines.is_empty(), "unheard-output"),
+            (self.spares_volumes, "unheard-volumes"),
         ];
         unheard.into_iter().filter(|(is, _)| *is).map(|(_, key)| key).collect()
     }
@@ -242,16 +258,21 @@ pub(super) fn recorded(lang: Lang, heard: &Result<Heard, String>) -> (Vec<String
         }
         Ok(heard) => {
             let mut lines = vec![texts::say(lang, "heard-calls", &[])];
-            lines.extend(heard.calls.iter().map(|(call, programs)| {
-                let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
-                visible(&format!("  {call}  {}", programs.join(" "))).into_owned()
-            }));
+            lines.extend(calls(&heard.calls));
             if heard.lost {
                 lines.push(texts::say(lang, "heard-part", &[]));
             }
             (lines, Some(true))
         }
     }
+}
+
+/// System calls with the programs that made them, in lines.
+pub(super) fn calls(heard: &BTreeMap<String, BTreeSet<String>>) -> impl Iterator<Item = String> {
+    heard.iter().map(|(call, programs)| {
+        let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
+        visible(&format!("  {call}  {}", programs.join(" "))).into_owned()
+    })
 }
 
 /// What the monitor saw of containers that were tried, in lines; whether there is something, if it watched.
@@ -278,15 +299,45 @@ pub(super) async fn told(
     let mut runs = profile.runs.iter().filter(|run| is_theirs(&run.container));
     let is_whole = ids.iter().all(was_seen) && runs.all(|run| run.gaps.is_empty());
     let found = Beyond::of(&subject.known, &profile, Some(&is_theirs));
+    // Something is on record of whoever used it first: of what others used, nobody can tell whether these did.
+    let is_others = |one: &str| !is_theirs(one);
+    let of_trial = |entry: &&Entry| profile.trials.contains(&entry.container);
+    let later = profile.later().chain(profile.learned().filter(of_trial));
+    let later = Profile { entries: later.cloned().collect(), ..Profile::default() };
+    let mut others = Beyond::of(&subject.known, &later, Some(&is_others)).lines(lang);
+    others.extend(refused(subject, &later, &is_others, lang));
+    let mut lines = found.lines(lang);
+    lines.extend(refused(subject, &profile, &is_theirs, lang));
+    let is_found = !lines.is_empty();
+    if is_found {
+        lines.insert(0, texts::say(lang, "told-beyond", &[]));
+    }
+    let is_clear = others.is_empty();
+    if !is_clear {
+        lines.push(texts::say(lang, "told-others", &[]));
+        lines.append(&mut others);
+    }
+    if lines.is_empty() {
+        lines.push(texts::say(lang, if is_whole { "told-clean" } else { "told-part" }, &[]));
+    }
+    let known = is_found.then_some(true).or((is_whole && is_clear).then_some(false));
+    Ok((lines, known))
+}
+
+/// What was refused to these, and is not today, in lines.
+fn refused(
+    subject: &Subject,
+    profile: &Profile,
+    is_meant: beyond::IsMeant<'_>,
+    lang: Lang,
+) -> Vec<String> {
     let (least, today) = (&subject.known.least, &subject.known.today);
     // What is not given today either was refused before.
     let given = (today.seccomp.as_deref() == Some("default"))
-        .then(|| calls::docker(today.capabilities.iter().flatten().map(String::as_str)));
+        .then(|| docker(today.capabilities.iter().flatten().map(String::as_str)));
     let is_given = |call: &str| given.as_ref().is_none_or(|given| given.contains(call));
-    let refused: Vec<&Entry> = profile
-        .entries
-        .iter()
-        .filter(|entry| is_theirs(&entry.container))
+    let theirs = profile.entries.iter().filter(|entry| is_meant(&entry.container));
+    theirs
         .filter(|entry| match entry.kind {
             Kind::RefusedCall => {
                 !least.calls.allowed.contains(&entry.value) && is_given(&entry.value)
@@ -296,17 +347,8 @@ pub(super) async fn told(
             }
             _ => false,
         })
-        .collect();
-    let mut lines = found.lines(lang);
-    lines.extend(refused.iter().map(|entry| beyond::line(entry, lang)));
-    if lines.is_empty() {
-        return Ok(match is_whole {
-            true => (vec![texts::say(lang, "told-clean", &[])], Some(false)),
-            false => (vec![texts::say(lang, "told-part", &[])], None),
-        });
-    }
-    lines.insert(0, texts::say(lang, "told-beyond", &[]));
-    Ok((lines, Some(true)))
+        .map(|entry| beyond::line(entry, lang))
+        .collect()
 }
 
 async fn restarted(
@@ -329,9 +371,9 @@ async fn restarted(
     }
     let (store, detail) = (subject.store.clone(), json!({"for": args.seconds}));
     let log = Log::begin(store, "TryProfile", subject.name(), detail, setting).await?;
-    let known = std::sync::Arc::new(OnceLock::new());
+    let known = Arc::new(OnceLock::new());
     let listener = match subject.engine.is_local() {
-        true => Listener::begin(known.clone()).map_err(|error| error.to_string()),
+        true => Listener::begin(vec![Arc::clone(&known)]).map_err(|error| error.to_string()),
         false => Err(texts::say(setting.lang, "heard-elsewhere", &[])),
     };
     let (engine, book) = (&subject.engine, subject.book());
@@ -374,7 +416,8 @@ async fn restarted(
         note(setting, "try-says-nothing", &[]);
         return Ok(exit::COULD_NOT_VERIFY);
     }
-    let told = Told { lives: true, calls, monitor, difference: Difference::default() };
+    let difference = Difference::default();
+    let told = Told { lives: true, calls, monitor, difference, spares_volumes: false };
     Ok(told.say(setting))
 }
 
@@ -383,7 +426,8 @@ mod tests {
     use super::*;
 
     fn told(calls: Option<bool>, monitor: Option<bool>) -> Told {
-        Told { lives: true, calls, monitor, difference: Difference::default() }
+        let difference = Difference::default();
+        Told { lives: true, calls, monitor, difference, spares_volumes: false }
     }
 
     #[test]
@@ -398,6 +442,19 @@ mod tests {
         {
             assert_eq!(told(calls, monitor).verdict(), exit::FINDINGS);
         }
+    }
+
+    #[test]
+    fn what_is_written_to_volumes_is_not_tried_beside_and_so_not_clean() {
+        let spared = Told { spares_volumes: true, ..told(Some(false), Some(false)) };
+        assert_eq!(spared.verdict(), exit::COULD_NOT_VERIFY);
+        assert_eq!(spared.unheard(), ["unheard-volumes"]);
+        let mounts = |mount: Value| writes_elsewhere(&json!({"Mounts": [mount]}));
+        assert!(mounts(json!({"Type": "volume", "RW": true})));
+        assert!(mounts(json!({"Type": "bind"})));
+        assert!(!mounts(json!({"Type": "bind", "RW": false})));
+        assert!(!mounts(json!({"Type": "tmpfs", "RW": true})));
+        assert!(!writes_elsewhere(&json!({})));
     }
 
     #[test]

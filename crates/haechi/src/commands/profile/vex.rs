@@ -69,19 +69,20 @@ pub(super) async fn run(args: &ProfileVex, setting: &Setting) -> anyhow::Result<
     let running = image::running(&snapshot, &image);
     let document = vex::openvex(&report, &workloads, running.as_ref(), "haechi", Timestamp::now());
     let statements = document.get("statements").and_then(serde_json::Value::as_array);
-    let status = |wanted: &str| {
+    let count = |key: &str, wanted: &str| {
         let all = statements.into_iter().flatten();
-        all.filter(|one| one.get("status").is_some_and(|status| status == wanted))
-            .count()
-            .to_string()
+        all.filter(|one| one.get(key).is_some_and(|told| told == wanted)).count()
     };
+    let status = |wanted: &str| count("status", wanted).to_string();
     if statements.is_none_or(Vec::is_empty) {
         // A document without statements is none.
         notes(setting, &[texts::say(setting.lang, "vex-nothing", &[])]);
         return Ok(exit::CLEAN);
     }
+    let idle = count("justification", vex::IDLE);
     let values = [
-        ("idle", status("not_affected")),
+        ("idle", idle.to_string()),
+        ("other", count("status", "not_affected").saturating_sub(idle).to_string()),
         ("affected", status("affected")),
         ("open", status("under_investigation")),
         ("fixed", status("fixed")),
