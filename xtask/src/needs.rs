@@ -100,6 +100,12 @@ const NEEDS: &[Need] = &[
         what_for: &[For::Test],
     },
     Need {
+        seen: Seen::Program("auditctl"),
+        packages: &["auditd"],
+        why: "loads rules of the kernel's audit, to be read back",
+        what_for: &[For::Test],
+    },
+    Need {
         seen: Seen::Program("rpmbuild"),
         packages: &["rpm"],
         why: "makes packages and a database of rpm",

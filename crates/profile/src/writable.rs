@@ -50,6 +50,11 @@ pub enum Blocked {
         /// A file that is written there.
         file: String,
     },
+    /// It is made while the container runs, and nothing that is there by then makes it.
+    Made {
+        /// The folder.
+        path: String,
+    },
     /// Its name cannot be given to an engine.
     Name {
         /// The file.
@@ -65,6 +70,7 @@ impl Blocked {
                 texts::say(lang, "remark-hides", &[("path", path), ("file", file)])
             }
             Self::Root { file } => texts::say(lang, "remark-root", &[("file", file)]),
+            Self::Made { path } => texts::say(lang, "remark-made", &[("path", path)]),
             Self::Name { file } => texts::say(lang, "remark-name", &[("file", file)]),
         }
     }
@@ -84,7 +90,7 @@ pub struct Writable {
 /// What a container has to write, if these are its mounts.
 pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
     let mut found = Writable::default();
-    let mut folders = BTreeSet::new();
+    let (mut folders, mut made) = (BTreeSet::new(), Vec::new());
     let is_elsewhere = |path: &str| {
         OWN.iter().copied().chain(mounts.iter().map(String::as_str)).any(|top| is_below(path, top))
     };
@@ -121,6 +127,8 @@ pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
             let can_be = SCRATCH.contains(&above) || above.matches('/').count() >= 2;
             if can_be && is_plain(above) && first_below(above, &image).is_none() {
                 folders.insert(above.to_owned());
+            } else if entry.origin != "image" {
+                made.push(path);
             }
             continue;
         }
@@ -145,7 +153,21 @@ pub fn find(profile: &Profile, mounts: &[String]) -> Writable {
             }),
         }
     }
+    // What leads to a mount of the engine is there before the container starts; what leads to one of its own is not.
+    let tops: BTreeSet<&str> = mounts.iter().map(|top| top.trim_end_matches('/')).collect();
+    let there: BTreeSet<&str> =
+        found.tmpfs.iter().map(|tmpfs| tmpfs.path.as_str()).chain(tops).collect();
+    let is_there = |path: &&str| {
+        first_below(path, &there).is_some() || ancestors(path).any(|above| there.contains(above))
+    };
+    made.retain(|path| !is_there(path));
+    found.blocked.extend(made.into_iter().map(|path| Blocked::Made { path: path.to_owned() }));
     found
+}
+
+/// A path, and the folders that it lies in.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(above, _)| above))
 }
 
 /// Without folders that lie in others, and with the one above where many lie beside each other: from the deepest up, so that
@@ -316,6 +338,18 @@ mod tests {
         let mut made = written(&["/usr/share/a", "/usr/share/a/x"]);
         made.push((Kind::Read, "/usr/share/b", "image"));
         assert_eq!(paths(&of(&made, &[])), ["/usr/share/a"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_made_for_a_mount_of_its_own_stands_against_a_read_only_root() {
+        let mut made = written(&["/cg", "/cg/u"]);
+        made.push((Kind::Written, "/cg/u/cgroup.procs", "mounted"));
+        let found = of(&made, &[]);
+        let blocked = ["/cg", "/cg/u"].map(|path| Blocked::Made { path: path.into() });
+        assert_eq!((found.blocked, found.tmpfs), (blocked.into(), vec![]));
+        // A mount of the engine is there before, with all that leads to it.
+        assert_eq!(of(&made, &["/cg/u"]).blocked, BTreeSet::new());
+        assert_eq!(of(&made, &["/cg"]).blocked, BTreeSet::new());
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn folders(known: &Known, now: &Profile, is_meant: &dyn Fn(&str) -> bool) -> Vec
     }
     for blocked in found.blocked {
         let path = match blocked {
-            writable::Blocked::Hides { path, .. } => path,
+            writable::Blocked::Hides { path, .. } | writable::Blocked::Made { path } => path,
             writable::Blocked::Root { file } | writable::Blocked::Name { file } => file,
         };
         if !is_in(&path) {
