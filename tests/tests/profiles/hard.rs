@@ -117,7 +117,8 @@ fn many_roles_two_commands_and_a_monitor_that_was_away() {
     until("the other's program is new", || {
         first.alerts().iter().any(|alert| {
             alert["container"]["name"] == FIRST
-                && alert["text"].as_str().unwrap().starts_with("executed /bin/second;")
+                && alert["program"] == "/bin/second"
+                && alert["text"].as_str().unwrap().starts_with("executed /bin/second")
         })
     });
 
@@ -141,10 +142,10 @@ fn many_roles_two_commands_and_a_monitor_that_was_away() {
     // What is done now is told, also if it was done while nobody looked.
     step(FIRST, "/bin/third true\n");
     until("what is new is told again", || {
-        again
-            .alerts()
-            .iter()
-            .any(|alert| alert["text"].as_str().unwrap().starts_with("executed /bin/third;"))
+        again.alerts().iter().any(|alert| {
+            alert["program"] == "/bin/third"
+                && alert["text"].as_str().unwrap().starts_with("executed /bin/third")
+        })
     });
 }
 
