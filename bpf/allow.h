@@ -2,7 +2,8 @@
  *
  * A path is that inside the container's own overlay, whatever was mounted over it or whichever root a process took; of what
  * lies elsewhere, that through all mounts. It is compared as a whole: one that is too long is refused. The runtime on its way
- * into a container is let through. Included by deny.bpf.c, whose maps it uses.
+ * into a container is let through. Included by deny.bpf.c, whose maps it uses. Where the kernel does not take BPF LSM, only
+ * `end_program` is loaded.
  * SPDX-License-Identifier: GPL-2.0 OR MIT */
 #pragma once
 
@@ -11,6 +12,7 @@ static void (*ring_discard)(void *data, u64 flags) = (void *)133;
 enum { KEY_BYTES = 240, STEPS = 64 };
 enum { OVERLAY_MAGIC = 0x794c7630, TMPFS_MAGIC = 0x01021994, RAMFS_MAGIC = 0x858458f6 };
 enum { PROC_MAGIC = 0x9fa0, SYSFS_MAGIC = 0x62656572, CGROUP_MAGIC = 0x27e0eb, CGROUP2_MAGIC = 0x63677270 };
+enum { SIGKILL = 9 };
 enum { S_IFMT = 0xf000, S_IFREG = 0x8000, WRITE_MODE = 2 };
 enum origin { UNKNOWN, IMAGE, CHANGED, MOUNTED, MEMORY };
 enum { LPM_TRIE = 11 };
@@ -231,24 +233,26 @@ INLINE int refused(struct set *set)
 	return REFUSED;
 }
 
-SEC("lsm/bprm_check_security")
-int allow_program(u64 *ctx)
+/* Whether a program may be started, REFUSED if not. One that has `begun` was let through by its file system, if it is of the
+ * container's own; what was told then is not told again. */
+INLINE int started(struct linux_binprm *program, int begun)
 {
 	u64 group = 0;
 	struct set *set = set_of_task(&group);
 	struct task_struct *task = current_task();
 	if (!set || is_runtime(task))
 		return 0;
+	struct file *file = GET(program, file);
+	struct inode *inode = GET(file, f_inode);
+	struct dentry *dentry = GET(file, f_path.dentry);
+	int own = is_own(GET(inode, i_sb), task, set->root);
+	if (begun && own && !set->is_refused)
+		return 0;
 	struct look *look = ring_reserve(&refusals, sizeof(*look), 0);
 	if (!look) {
 		count(COUNT_UNTOLD);
 		return refused(set);
 	}
-	struct linux_binprm *program = (void *)ctx[0];
-	struct file *file = GET(program, file);
-	struct inode *inode = GET(file, f_inode);
-	struct dentry *dentry = GET(file, f_path.dentry);
-	int own = is_own(GET(inode, i_sb), task, set->root);
 	begin(look, group, set, (u64)dentry, GET(file, f_path.mnt), own);
 	u32 origin = origin_of(inode, own);
 	look->told.origin = origin;
@@ -266,6 +270,22 @@ int allow_program(u64 *ctx)
 		look->told.because = REPLACED;
 	ring_submit(look, 0);
 	return refused(set);
+}
+
+SEC("lsm/bprm_check_security")
+int allow_program(u64 *ctx)
+{
+	return started((void *)ctx[0], 0);
+}
+
+/* Where only the file system is asked before a program starts: what it is not asked about, or what became another after it
+ * had answered, is ended before its first instruction. Of a script the interpreter is looked at. */
+SEC("tp_btf/sched_process_exec")
+int end_program(u64 *ctx)
+{
+	if (started((void *)ctx[2], 1))
+		send_signal(SIGKILL);
+	return 0;
 }
 
 /* ---- files ---- */

@@ -41,7 +41,7 @@ pub use proxy::{Answer, Proxy, id_in};
 pub use scan::{Scanned, inventory, problem, scan, scan_bytes};
 pub use server::{Reply, Server};
 pub use snapshot::{Snapshot, container_named, verify_text};
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, until, until_or};
 
 use haechi_core::{Finding, Report, Status};
 

@@ -11,10 +11,15 @@ pub const PATIENCE: Duration = Duration::from_secs(600);
 const STEP: Duration = Duration::from_millis(20);
 
 /// Waits until something is so; fails if it never is.
-pub fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub fn until(what: &str, is: impl FnMut() -> bool) {
+    until_or(what, is, String::new);
+}
+
+/// The same; a failure says what is known of why.
+pub fn until_or(what: &str, mut is: impl FnMut() -> bool, why: impl Fn() -> String) {
     let begin = Instant::now();
     while !is() {
-        assert!(begin.elapsed() < PATIENCE, "never: {what}");
+        assert!(begin.elapsed() < PATIENCE, "never: {what} {}", why());
         sleep(STEP);
     }
 }

@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use haechi_core::event::Action;
+use haechi_core::allowance::{Allowance, Mode};
+use haechi_core::event::{Action, Origin};
 use haechi_core::profile::Kind;
 use haechi_sensor::{Cut, Deny, Options, Record, Refusal, Sensor, Tier, selftest};
 
@@ -30,6 +31,8 @@ const SSHD: &str = "/opt/sshd";
 const OTHER: &str = "/opt/other";
 const RAN: i32 = 127;
 const REFUSED: i32 = 126;
+/// What a shell says of one that was killed.
+const ENDED: i32 = 137;
 
 /// Counts and prints.
 #[derive(Default)]
@@ -316,6 +319,18 @@ fn refusal(lines: &mut Lines, tier: Tier) -> Outcome {
     deny.set_names(&["sshd".to_owned()])?;
     let again = status(&container.0, &[&sshd])?;
     lines.same(&what("and watched again"), again, REFUSED);
+    if tier == Tier::Fanotify {
+        deny.set_names(&[])?;
+        let programs = [("/bin/busybox".to_owned(), [Origin::Mounted].into())].into();
+        let allowance = Allowance { programs, writable: None };
+        let folder = merged.as_deref().map(Path::new);
+        let lacks = deny.allow_only(group, folder, Some((&allowance, Mode::Deny)))?;
+        lines.same(&what("what it does not see can be ended"), lacks, None);
+        let copy = "cp /opt/sshd /tmp/sshd && /tmp/sshd; exit $?";
+        let elsewhere = status(&container.0, &["/bin/sh", "-c", copy])?;
+        lines.same(&what("and is, where only what is allowed may start"), elsewhere, ENDED);
+        let _ = deny.allow_only(group, None, None)?;
+    }
     drop(deny);
     lines.same(&what("when we end, all run"), status(&container.0, &[&sshd])?, RAN);
     Ok(())

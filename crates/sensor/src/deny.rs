@@ -9,6 +9,7 @@
 //! through, and only if their file lies where it may. It decides nothing: names, paths and containers are given.
 
 mod allow;
+mod begun;
 mod lsm;
 mod names;
 mod place;
@@ -26,6 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub(crate) use allow::Allow;
 pub use allow::Because;
+use begun::Begun;
 pub(crate) use lsm::reason;
 pub(crate) use names::Names;
 pub(crate) use place::Place;
@@ -40,7 +42,8 @@ use lsm::Lsm;
 pub enum Tier {
     /// By the kernel, for every program that a container's processes start.
     Lsm,
-    /// By the container's own file system. Not seen: programs in volumes, in memory and in other file systems.
+    /// By the container's own file system. Not seen: programs in volumes, in memory and in other file systems; where only what is
+    /// allowed may start, these are ended before their first instruction.
     Fanotify,
     /// Not at all.
     None,
@@ -153,7 +156,8 @@ pub struct Deny {
 
 enum Guard {
     Lsm(Box<Lsm>),
-    Fence(Fence),
+    /// And what ends what it cannot refuse, or why nothing does; made when it is needed first.
+    Fence(Fence, Option<Result<Box<Begun>, String>>),
     None,
 }
 
@@ -190,7 +194,7 @@ impl Deny {
     pub fn tier(&self) -> Tier {
         match self.guard {
             Guard::Lsm(_) => Tier::Lsm,
-            Guard::Fence(_) => Tier::Fanotify,
+            Guard::Fence(..) => Tier::Fanotify,
             Guard::None => Tier::None,
         }
     }
@@ -210,7 +214,7 @@ impl Deny {
         }
         match &mut self.guard {
             Guard::Lsm(lsm) => lsm.watch(cgroup)?,
-            Guard::Fence(fence) => {
+            Guard::Fence(fence, _) => {
                 fence.watch(cgroup, merged.ok_or(DenyError::NoFolder(cgroup))?)?;
             }
             Guard::None => return Err(DenyError::Unable),
@@ -229,7 +233,7 @@ impl Deny {
         let _ = self.allow_only(cgroup, None, None)?;
         match &mut self.guard {
             Guard::Lsm(lsm) => lsm.forget(cgroup)?,
-            Guard::Fence(fence) => fence.forget(cgroup),
+            Guard::Fence(fence, _) => fence.forget(cgroup),
             Guard::None => {}
         }
         if cgroup == 0 || self.names.has_none_of(cgroup) {
@@ -264,7 +268,7 @@ impl Deny {
         let new = self.names.with(group, names)?;
         match &mut self.guard {
             Guard::Lsm(lsm) => lsm.set(&new)?,
-            Guard::Fence(fence) => fence.set(&new),
+            Guard::Fence(fence, _) => fence.set(&new),
             Guard::None if new == Names::default() => {}
             Guard::None => return Err(DenyError::Unable),
         }
@@ -273,8 +277,10 @@ impl Deny {
     }
 
     /// Lets only these programs start in a container that is watched, and, for [`Tier::Lsm`], lets it write only where that is
-    /// allowed; `None` takes that back. The folder is that of [`Self::watch`]. A script's path is followed over links now; it is
-    /// best called before the container's first program runs. Why writing is not limited, if it should be and is not.
+    /// allowed; `None` takes that back. With [`Tier::Fanotify`] what the file system is not asked about, or was exchanged after it
+    /// had answered, is ended before its first instruction instead, and told as refused. The folder is that of [`Self::watch`].
+    /// A script's path is followed over links now; it is best called before the container's first program runs. What of it is
+    /// not possible, if something is.
     ///
     /// # Errors
     ///
@@ -289,7 +295,10 @@ impl Deny {
         let Some((allowance, mode)) = allowance else {
             match &mut self.guard {
                 Guard::Lsm(lsm) => lsm.allow_only(cgroup, None)?,
-                Guard::Fence(fence) => {
+                Guard::Fence(fence, begun) => {
+                    if let Some(Ok(begun)) = begun {
+                        begun.allow_only(cgroup, None)?;
+                    }
                     fence.allow_only(cgroup, None);
                     None
                 }
@@ -307,12 +316,24 @@ impl Deny {
                 let allow = Allow::of(allowance, mode, place.as_ref());
                 lsm.allow_only(cgroup, Some((&allow, folder.map_or(0, device))))
             }
-            Guard::Fence(fence) => {
+            Guard::Fence(fence, begun) => {
                 let place = place?;
                 let allow = Allow::of(allowance, mode, Some(&place));
+                let ended = match begun.get_or_insert_with(|| Begun::load().map(Box::new)) {
+                    Ok(begun) => begun
+                        .allow_only(cgroup, Some((&allow, folder.map_or(0, device))))
+                        .map_err(|error| error.to_string()),
+                    Err(cause) => Err(cause.clone()),
+                };
+                let ended = ended.err().map(|cause| {
+                    format!("programs that fanotify does not see are let through ({cause})")
+                });
                 fence.allow_only(cgroup, Some((allow, place)));
                 let is_asked = allowance.writable.is_some();
-                Ok(is_asked.then(|| "fanotify cannot tell reading from writing".to_owned()))
+                let writing =
+                    is_asked.then(|| "fanotify cannot tell reading from writing".to_owned());
+                let lacks: Vec<String> = ended.into_iter().chain(writing).collect();
+                Ok((!lacks.is_empty()).then(|| lacks.join("; ")))
             }
             Guard::None => Err(DenyError::Unable),
         }
@@ -322,7 +343,13 @@ impl Deny {
     pub fn refused(&mut self) -> Vec<Refusal> {
         match &mut self.guard {
             Guard::Lsm(lsm) => lsm.drain(),
-            Guard::Fence(fence) => fence.drain(),
+            Guard::Fence(fence, begun) => {
+                let mut found = fence.drain();
+                if let Some(Ok(begun)) = begun {
+                    found.extend(begun.drain());
+                }
+                found
+            }
             Guard::None => Vec::new(),
         }
     }
@@ -337,11 +364,13 @@ impl Deny {
         if !found.is_empty() {
             return Ok(found);
         }
-        let Some(descriptor) = self.descriptor() else {
+        let descriptors = self.descriptors();
+        if descriptors.is_empty() {
             std::thread::sleep(timeout);
             return Ok(found);
-        };
-        let mut waited = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
+        }
+        let waited = |one| PollFd::from_borrowed_fd(one, PollFlags::IN);
+        let mut waited: Vec<_> = descriptors.into_iter().map(waited).collect();
         let timeout = Timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -352,20 +381,21 @@ impl Deny {
         }
     }
 
-    /// Becomes readable when something was refused; `None` for [`Tier::None`].
+    /// One of these becomes readable when something was refused; none for [`Tier::None`].
     #[must_use]
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         match &self.guard {
-            Guard::Lsm(lsm) => Some(lsm.as_fd()),
-            Guard::Fence(fence) => Some(fence.as_fd()),
-            Guard::None => None,
+            Guard::Lsm(lsm) => vec![lsm.as_fd()],
+            Guard::Fence(fence, Some(Ok(begun))) => vec![fence.as_fd(), begun.as_fd()],
+            Guard::Fence(fence, _) => vec![fence.as_fd()],
+            Guard::None => Vec::new(),
         }
     }
 
     /// What was decided on without a look since the last call, by control group of the container; 0 if that could not be told.
     pub fn unlooked(&mut self) -> BTreeMap<u64, Unlooked> {
         match &self.guard {
-            Guard::Fence(fence) => fence.unlooked(),
+            Guard::Fence(fence, _) => fence.unlooked(),
             Guard::Lsm(_) | Guard::None => BTreeMap::new(),
         }
     }
@@ -378,7 +408,15 @@ impl Deny {
     pub fn counts(&self) -> Result<Counts, DenyError> {
         match &self.guard {
             Guard::Lsm(lsm) => lsm.counts(),
-            Guard::Fence(fence) => Ok(fence.counts()),
+            Guard::Fence(fence, Some(Ok(begun))) => {
+                let (begun, fence) = (begun.counts()?, fence.counts());
+                Ok(Counts {
+                    refused: fence.refused + begun.refused,
+                    untold: fence.untold + begun.untold,
+                    ..fence
+                })
+            }
+            Guard::Fence(fence, _) => Ok(fence.counts()),
             Guard::None => Ok(Counts::default()),
         }
     }
@@ -401,7 +439,7 @@ fn by_lsm() -> (Guard, Vec<Ability>) {
 
 fn by_fence() -> (Guard, Vec<Ability>) {
     let (guard, missing) = match Fence::new() {
-        Ok(fence) => (Guard::Fence(fence), None),
+        Ok(fence) => (Guard::Fence(fence, None), None),
         Err(cause) => (Guard::None, Some(cause)),
     };
     let gives = "the same, for programs in a container's own file system";

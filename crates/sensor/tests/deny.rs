@@ -137,5 +137,5 @@ fn what_cannot_be_guarded_is_said() {
     assert!(abilities.is_empty());
     assert!(matches!(none.watch(5, None), Err(DenyError::Unable)));
     assert!(matches!(none.set_names(&names(&["haechi-unwanted"])), Err(DenyError::Unable)));
-    assert!(none.descriptor().is_none() && none.refused().is_empty());
+    assert!(none.descriptors().is_empty() && none.refused().is_empty());
 }

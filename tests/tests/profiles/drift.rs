@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use haechi_tests::{Gone, Image, Layer, Monitor, Reply, Server, docker, until};
 use serde_json::Value;
 
-use crate::{profile, without_rules, workload_of};
+use crate::{profile, until_settled, without_rules, workload_of};
 
 const TAG: &str = "haechi-test-drift/job:1";
 /// What the first build is called once there is another.
@@ -142,7 +142,7 @@ fn whatever_becomes_another_is_told_and_a_new_build_is_not() {
     let data = data.path();
     let monitor = without_rules(data);
     run(NAME);
-    until("it is settled", || workload_of(data, NAME).is_some_and(|row| row["news"].is_u64()));
+    until_settled(data, NAME);
     assert_eq!(told(&monitor, NAME), []);
 
     println!("\n{:<28} told as", "DRIFT");

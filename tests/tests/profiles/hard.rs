@@ -7,7 +7,7 @@ use std::fs;
 use haechi_tests::{Gone, Image, Layer, docker, until};
 use serde_json::Value;
 
-use crate::{json, without_rules, workload_of};
+use crate::{json, until_settled, without_rules, workload_of};
 
 const TAG: &str = "haechi-test-hard/job:1";
 const ROLES: &str = "haechi-test-hard-roles";
@@ -53,7 +53,8 @@ fn load_as(tag: &str) {
         .fold(layer, |layer, name| layer.mode(&format!("bin/{name}"), 0o755, other(name)));
     let mut image = Image::of([layer.mode("job", 0o755, JOB).mode("roles/all", 0o755, ROLE_JOB)]);
     image.tag = tag.to_owned();
-    image.config = serde_json::json!({"Cmd": ["/job"]});
+    // Another image for each test: a monitor sees the containers of all, and they would be of one workload.
+    image.config = serde_json::json!({"Cmd": ["/job"], "Labels": {"of": tag}});
     image.load();
 }
 
@@ -102,7 +103,7 @@ fn many_roles_two_commands_and_a_monitor_that_was_away() {
 
     // Two commands of one image are two profiles, and what one does is not what the other does.
     for name in [FIRST, SECOND] {
-        until("it is settled", || workload_of(data, name).is_some_and(|row| row["news"].is_u64()));
+        until_settled(data, name);
     }
     let [one, other] = [FIRST, SECOND].map(|name| workload_of(data, name).unwrap());
     assert_eq!(one["image_id"], other["image_id"]);
@@ -161,7 +162,7 @@ fn after_a_process_left_its_control_group_nothing_is_claimed() {
     let more = ["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"];
     let last = ["--security-opt", "apparmor=unconfined", tag, "/job", "first"];
     docker(&[&run[..], &more, &last].concat());
-    until("it is settled", || workload_of(data, LEAVER).is_some_and(|row| row["news"].is_u64()));
+    until_settled(data, LEAVER);
     let open = |shown: &Value| shown["coverage"]["gaps"]["left"].is_u64();
     assert!(!open(&json(data, &["show", LEAVER])));
     step(

@@ -25,7 +25,7 @@ mod vex;
 use std::fs;
 use std::path::Path;
 
-use haechi_tests::{Haechi, Monitor};
+use haechi_tests::{Haechi, Monitor, until_or};
 use serde_json::Value;
 
 /// Settled as soon as everything else is so.
@@ -55,6 +55,16 @@ fn workload_of(data: &Path, container: &str) -> Option<Value> {
     let is_of =
         |row: &&Value| row["containers"].as_array().unwrap().iter().any(|one| one == container);
     json(data, &["list"]).as_array().unwrap().iter().find(is_of).cloned()
+}
+
+/// Waits until the workload of a container is settled and has its baseline.
+fn until_settled(data: &Path, container: &str) {
+    let is = || workload_of(data, container).is_some_and(|row| row["news"].is_u64());
+    let why = || {
+        let shown = json(data, &["show", container]);
+        format!("{} {}", shown["coverage"], shown["entries"])
+    };
+    until_or(&format!("{container} is settled"), is, why);
 }
 
 /// The workload of an image, as `profile list` has it.

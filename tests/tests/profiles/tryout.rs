@@ -44,7 +44,8 @@ impl Site {
             .dir("data", 0o777)
             .file("etc/passwd", "root:x:0:0::/:/bin/sh\n")]);
         image.tag.clone_from(&tag);
-        image.config = json!({"Cmd": ["/job"], "Env": ["PATH=/bin"]});
+        // Another image for each test, as a monitor sees the containers of all.
+        image.config = json!({"Cmd": ["/job"], "Env": ["PATH=/bin"], "Labels": {"of": tag}});
         image.load();
         let data = tempfile::tempdir().unwrap();
         Self { name, tag, port, data, _gone: gone }

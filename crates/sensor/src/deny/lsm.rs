@@ -11,7 +11,7 @@ use haechi_core::event::Origin;
 
 use super::names::Names;
 use super::probe::Probe;
-use super::rules::Rules;
+use super::rules::{Rules, Way};
 use super::{Allow, Because, Counts, DenyError, Refusal, Tier};
 use crate::groups;
 use crate::load::host_mounts;
@@ -61,12 +61,7 @@ impl Lsm {
     }
 
     fn load_with(types: &Btf, path: bool) -> Result<Self, String> {
-        let mut programs = EbpfLoader::new()
-            .btf(Some(types))
-            .override_global("with_path", &u8::from(path), true)
-            .override_global("host_mounts", &host_mounts(), true)
-            .load(OBJECT)
-            .map_err(|error| reason(&error))?;
+        let mut programs = open(types, path)?;
         attach(&mut programs, "refuse", HOOK, types)?;
         let mut take = |name: &'static str| {
             programs.take_map(name).ok_or_else(|| format!("the embedded object has no {name}"))
@@ -79,7 +74,7 @@ impl Lsm {
             refusals: map(take("refusals")?)?,
             generation: 0,
             entries: Vec::new(),
-            rules: Rules::take(&mut programs)?,
+            rules: Rules::take(&mut programs, Way::Lsm)?,
             programs,
         })
     }
@@ -162,18 +157,37 @@ impl Lsm {
 
     /// What was refused since the last call.
     pub(crate) fn drain(&mut self) -> Vec<Refusal> {
-        let mut found = Vec::new();
-        while found.len() < TURN {
-            let Some(bytes) = self.refusals.next() else { break };
-            found.extend(refusal(&bytes));
-        }
-        found
+        drain(&mut self.refusals, Tier::Lsm)
     }
 
     pub(crate) fn counts(&self) -> Result<Counts, DenyError> {
-        let get = |index: u32| self.counts.get(&index, 0).map_err(|error| failed("counts", &error));
-        Ok(Counts { refused: get(0)?, untold: get(1)?, ..Counts::default() })
+        counts(&self.counts)
     }
+}
+
+/// Reads the programs and makes their tables; none is asked yet.
+pub(super) fn open(types: &Btf, path: bool) -> Result<Ebpf, String> {
+    EbpfLoader::new()
+        .btf(Some(types))
+        .override_global("with_path", &u8::from(path), true)
+        .override_global("host_mounts", &host_mounts(), true)
+        .load(OBJECT)
+        .map_err(|error| reason(&error))
+}
+
+/// What was refused since the last call, where the file system is asked too or not.
+pub(super) fn drain(refusals: &mut RingBuf<MapData>, tier: Tier) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    while found.len() < TURN {
+        let Some(bytes) = refusals.next() else { break };
+        found.extend(refusal(&bytes).map(|one| Refusal { tier, ..one }));
+    }
+    found
+}
+
+pub(super) fn counts(counts: &Array<MapData, u64>) -> Result<Counts, DenyError> {
+    let get = |index: u32| counts.get(&index, 0).map_err(|error| failed("counts", &error));
+    Ok(Counts { refused: get(0)?, untold: get(1)?, ..Counts::default() })
 }
 
 impl AsFd for Lsm {

@@ -2,6 +2,7 @@
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, MapData};
+use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf};
 use haechi_core::allowance::Mode;
 use haechi_core::event::Origin;
@@ -28,6 +29,15 @@ const WRITING: [(&str, &str); 9] = [
     ("write_rename", "path_rename"),
 ];
 
+/// When the kernel asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Before a program starts, and before a file is written.
+    Lsm,
+    /// When a program has begun, before its first instruction.
+    Begun,
+}
+
 /// What is in the tables for one group.
 #[derive(Default)]
 struct Filled {
@@ -37,6 +47,7 @@ struct Filled {
 
 /// The tables.
 pub(super) struct Rules {
+    way: Way,
     sets: HashMap<MapData, u64, [u8; SET]>,
     allowed: HashMap<MapData, [u8; KEY], u8>,
     writable: LpmTrie<MapData, [u8; KEY], u8>,
@@ -48,11 +59,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn take(programs: &mut Ebpf) -> Result<Self, String> {
+    pub(super) fn take(programs: &mut Ebpf, way: Way) -> Result<Self, String> {
         let mut take = |name: &'static str| {
             programs.take_map(name).ok_or_else(|| format!("the embedded object has no {name}"))
         };
         Ok(Self {
+            way,
             sets: map(take("sets")?)?,
             allowed: map(take("allowed")?)?,
             writable: map(take("writable")?)?,
@@ -77,12 +89,14 @@ impl Rules {
             }
             return Ok(None);
         };
-        let asks = self.programs.get_or_insert_with(|| ask(programs, &[("allow_program", HOOK)]));
+        let asks = self.programs.get_or_insert_with(|| match self.way {
+            Way::Lsm => ask(programs, &[("allow_program", HOOK)]),
+            Way::Begun => ask_begun(programs),
+        });
         asks.clone().map_err(|cause| DenyError::Map { map: "sets", cause })?;
-        let writing = allow
-            .writable
-            .as_ref()
-            .map(|_| self.writing.get_or_insert_with(|| ask(programs, &WRITING)).clone());
+        let asked = allow.writable.as_ref().filter(|_| self.way == Way::Lsm);
+        let writing =
+            asked.map(|_| self.writing.get_or_insert_with(|| ask(programs, &WRITING)).clone());
         self.number += 1;
         let filled = Filled::of(allow, self.number);
         let set = set(root, self.number, allow.mode, writing == Some(Ok(())));
@@ -135,6 +149,15 @@ fn ask(programs: &mut Ebpf, which: &[(&str, &str)]) -> Result<(), String> {
     which.iter().try_for_each(|(name, hook)| {
         attach(programs, name, hook, &types).map_err(|cause| format!("{hook}: {cause}"))
     })
+}
+
+/// A tracepoint is always run, so that it is attached is the proof.
+fn ask_begun(programs: &mut Ebpf) -> Result<(), String> {
+    let types = Btf::from_sys_fs().map_err(|error| reason(&error))?;
+    let program = programs.program_mut("end_program").ok_or("not in the embedded object")?;
+    let program: &mut BtfTracePoint = program.try_into().map_err(|error| reason(&error))?;
+    program.load("sched_process_exec", &types).map_err(|error| reason(&error))?;
+    program.attach().map(drop).map_err(|error| reason(&error))
 }
 
 /// `None` if the path is longer than the kernel's side compares.
